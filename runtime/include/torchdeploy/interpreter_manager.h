@@ -1,0 +1,60 @@
+// A pool of isolated Python interpreters in this process.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/options.h"
+#include "torchdeploy/package.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+class Pool;  // Internal.
+
+// Thread-safe. Interpreters cannot be unloaded: when a manager is destroyed they go to a
+// process-wide stock, from which the next manager with the same Python takes them.
+//
+//   auto manager = InterpreterManager::Create({.interpreters = 4});
+//   auto package = (*manager)->LoadPackage("model.pt");
+//   Result<Value> y = package->LoadPickle().Call({x});
+class InterpreterManager {
+ public:
+  // Starts the interpreters side by side; takes 2 to 4 s for two (figures in
+  // docs/isolation.md). All or none: a failure leaves no half-made pool.
+  //
+  // kNotFound: no such Python, no libpython, no torch, no torchdeploy_pkg there.
+  // kFailedPrecondition: libpython is not shared, torch is not 2.13, engine too old.
+  // kPermissionDenied / kResourceExhausted: the cache folder cannot be written.
+  // kInvalidArgument: an option is out of range.
+  static Result<std::unique_ptr<InterpreterManager>> Create(Options options = {});
+
+  InterpreterManager(const InterpreterManager&) = delete;
+  InterpreterManager& operator=(const InterpreterManager&) = delete;
+  // Close(), then gives the interpreters back. REQUIRES: no session of this manager lives.
+  ~InterpreterManager();
+
+  [[nodiscard]] size_t size() const;  // Number of interpreters.
+
+  // Reads the archive's manifest, if any. kNotFound: no such file. kDataLoss: not a
+  // torch.package archive, or cut short. kInvalidArgument: the manifest is not valid.
+  [[nodiscard]] Result<Package> LoadPackage(const std::string& path) const;
+
+  // Reserves a free interpreter (or the one at `slot`) for this thread. Waits in order of
+  // arrival. kFailedPrecondition when the wait could not end; kInvalidArgument for a slot
+  // that is not there.
+  [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
+
+  // Refuses new calls with kUnavailable and waits until every accepted one has finished.
+  void Close();
+
+ private:
+  explicit InterpreterManager(std::shared_ptr<Pool> pool);
+
+  std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace torchdeploy

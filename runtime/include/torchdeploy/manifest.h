@@ -1,0 +1,43 @@
+// What an archive says of its model before any of its code is run.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace torchdeploy {
+
+// One named input or output.
+struct TensorSpec {
+  std::string name;
+  // Open Inference Protocol name: "FP32", "BYTES" ...; empty when any is accepted.
+  std::string datatype;
+  // -1 marks a free extent. Nothing when any shape is accepted.
+  std::optional<std::vector<int64_t>> shape;
+};
+
+// Where a pickled object stands in an archive.
+struct PickleName {
+  std::string package = "model";
+  std::string resource = "model.pkl";
+};
+
+// Source: docs/manifest.md is the format; python/torchdeploy_pkg/manifest.py writes it.
+struct Manifest {
+  std::string name;
+  std::string version = "1";
+  // What is served: called with the inputs as keyword arguments, it returns a dict from
+  // output name to value.
+  PickleName entry;
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  // The dimension along which requests may be joined; nothing when they may not.
+  std::optional<int64_t> batch_dimension;
+  std::string python_version;
+  std::string torch_version;
+  std::map<std::string, std::string> distributions;  // Name to version.
+};
+
+}  // namespace torchdeploy

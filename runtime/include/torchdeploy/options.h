@@ -1,0 +1,32 @@
+// How a pool of interpreters is made.
+#pragma once
+
+#include <string>
+
+namespace torchdeploy {
+
+struct Options {
+  // Number of interpreters; 0 means one per core that this process may use.
+  int interpreters = 0;
+
+  // Threads of torch's intra-op parallelism in each call; 0 means cores / interpreters,
+  // at least 1, so that busy interpreters do not fight over cores.
+  int intra_op_threads = 0;
+
+  // The Python whose packages (torch among them) the interpreters use: a path or a name
+  // on $PATH. Empty: $VIRTUAL_ENV/bin/python, else python3. It must have a shared
+  // libpython, torch 2.13 and torchdeploy_pkg.
+  std::string python;
+
+  // Where private libraries are kept. Empty: $TORCHDEPLOY_CACHE, else
+  // $XDG_CACHE_HOME/torchdeploy, else ~/.cache/torchdeploy. Needs about 0.5 GB for each
+  // interpreter.
+  std::string cache_folder;
+
+  // A library that implements the waist (interpreter_lib/abi/interp_abi.h) without Python.
+  // It is loaded once, as it is, and makes all interpreters. Empty: the CPython engine,
+  // privately loaded once per interpreter.
+  std::string engine_library;
+};
+
+}  // namespace torchdeploy

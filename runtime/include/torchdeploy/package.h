@@ -1,0 +1,45 @@
+// An opened archive.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+class PackageState;  // Internal.
+
+// Copyable; copies mean the same archive. Thread-safe. Every package has modules of its
+// own: equally named modules of two packages do not meet. Nothing of the archive runs
+// before a session or a call.
+class Package {
+ public:
+  [[nodiscard]] const std::string& path() const;
+
+  // Nothing for an archive that was written by plain torch.package.
+  [[nodiscard]] const std::optional<Manifest>& manifest() const;
+
+  // The object pickled as (package, resource). Lazy: a missing pickle is the error of the
+  // first call, or of LoadEverywhere().
+  [[nodiscard]] ReplicatedObj LoadPickle(const std::string& package = "model",
+                                         const std::string& resource = "model.pkl") const;
+
+  // What a server calls: the manifest's entry, else the pickle ("model", "model.pkl").
+  [[nodiscard]] ReplicatedObj LoadEntry() const;
+
+  // self() is the archive's torch.package importer.
+  [[nodiscard]] Result<InterpreterSession> AcquireSession() const;
+
+ private:
+  friend class InterpreterManager;
+  explicit Package(std::shared_ptr<PackageState> state);
+
+  std::shared_ptr<PackageState> state_;
+};
+
+}  // namespace torchdeploy

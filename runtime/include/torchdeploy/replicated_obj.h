@@ -1,0 +1,53 @@
+// One Python object, present in every interpreter of a pool.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+namespace torchdeploy {
+
+class ReplicaSet;  // Internal.
+
+// Copyable; copies mean the same object. Thread-safe. Each interpreter makes its replica
+// when it is first needed. Dropping the last copy releases the replicas.
+class ReplicatedObj {
+ public:
+  // Called exactly once.
+  using Callback = std::function<void(Result<Value>)>;
+
+  // Calls the object in a free interpreter, on this thread; waits, in order of arrival,
+  // for the first that becomes free. Tensors in the result belong to the caller: what
+  // aliases the model's memory is copied first.
+  //
+  // kUnknown for the object's own exception; kInvalidArgument for a result that cannot
+  // cross; kFailedPrecondition when the wait could not end, because this thread's own
+  // sessions hold every interpreter; kUnavailable once the manager is closing.
+  Result<Value> Call(std::vector<Value> args, Kwargs kwargs = {}) const;
+
+  // The same without waiting. `done` runs on the interpreter's own thread before that
+  // takes its next call: within it, tensors may alias the model's memory and are stable;
+  // a tensor kept for longer must be cloned. `done` must be quick and must not throw,
+  // and must not wait for another call.
+  void CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done) const;
+
+  // Reserves a free interpreter (or the one at `slot`) for this thread; self() is the
+  // replica. A thread that already holds a session of that interpreter gets it again.
+  [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
+
+  // Makes the replica in every interpreter now. The first failure is returned.
+  Status LoadEverywhere() const;
+
+ private:
+  friend class Package;
+  explicit ReplicatedObj(std::shared_ptr<ReplicaSet> replicas);
+
+  std::shared_ptr<ReplicaSet> replicas_;
+};
+
+}  // namespace torchdeploy
