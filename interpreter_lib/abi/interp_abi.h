@@ -20,9 +20,10 @@
    written only on success. */
 #pragma once
 
-#include <dlpack/dlpack.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <dlpack/dlpack.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,19 +64,19 @@ typedef struct td_error {
 typedef enum td_kind {
   TD_KIND_NONE = 0,
   TD_KIND_BOOL = 1,
-  TD_KIND_INT = 2,     /* a Python int outside int64 cannot cross */
+  TD_KIND_INT = 2, /* a Python int outside int64 cannot cross */
   TD_KIND_FLOAT = 3,
   TD_KIND_COMPLEX = 4,
-  TD_KIND_STR = 5,     /* UTF-8; may hold NUL bytes */
+  TD_KIND_STR = 5, /* UTF-8; may hold NUL bytes */
   TD_KIND_BYTES = 6,
-  TD_KIND_DEVICE = 7,  /* str(torch.device), such as "cuda:0" */
-  TD_KIND_DTYPE = 8,   /* a torch dtype's name without "torch.", such as "float32" */
-  TD_KIND_LAYOUT = 9,  /* a torch layout's name without "torch.", such as "strided" */
+  TD_KIND_DEVICE = 7, /* str(torch.device), such as "cuda:0" */
+  TD_KIND_DTYPE = 8,  /* a torch dtype's name without "torch.", such as "float32" */
+  TD_KIND_LAYOUT = 9, /* a torch layout's name without "torch.", such as "strided" */
   TD_KIND_TENSOR = 10,
   TD_KIND_LIST = 11,
   TD_KIND_TUPLE = 12,
-  TD_KIND_DICT = 13,   /* keys are STR or INT; insertion order is kept */
-  TD_KIND_OBJECT = 14  /* an object of this interpreter, by id */
+  TD_KIND_DICT = 13,  /* keys are STR or INT; insertion order is kept */
+  TD_KIND_OBJECT = 14 /* an object of this interpreter, by id */
 } td_kind;
 
 /* A Python object kept alive inside one engine; 0 is no object. Ids are not reused. */

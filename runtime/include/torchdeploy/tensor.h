@@ -1,14 +1,14 @@
 // A tensor in host memory or on a device, exchanged by DLPack.
 #pragma once
 
-#include <dlpack/dlpack.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <dlpack/dlpack.h>
 
 #include "torchdeploy/status.h"
 
@@ -67,7 +67,7 @@ class Tensor {
   std::shared_ptr<DLManagedTensorVersioned> managed_;
 };
 
-// Bytes of one element; 0 for types of less than one byte. 
+// Bytes of one element; 0 for types of less than one byte.
 [[nodiscard]] size_t ElementSizeBytes(DLDataType dtype);
 
 }  // namespace torchdeploy

@@ -41,27 +41,27 @@ using Dict = std::vector<std::pair<Value, Value>>;
 // (Tensor), list, tuple (also named), dict (str or int keys; also its subclasses).
 class Value {
  public:
-  using Variant = std::variant<None, bool, int64_t, double, std::complex<double>, std::string, Bytes,
-                               Device, Dtype, Layout, Tensor, List, Tuple, Dict>;
+  using Variant = std::variant<None, bool, int64_t, double, std::complex<double>, std::string,
+                               Bytes, Device, Dtype, Layout, Tensor, List, Tuple, Dict>;
 
   Value() = default;
   // Implicit on purpose: Call({x, 3, "mean"}) reads as the Python call does.
-  Value(None) {}                                       // NOLINT(google-explicit-constructor)
-  Value(bool value) : data_(value) {}                  // NOLINT(google-explicit-constructor)
-  Value(int value) : data_(int64_t{value}) {}          // NOLINT(google-explicit-constructor)
-  Value(int64_t value) : data_(value) {}               // NOLINT(google-explicit-constructor)
-  Value(double value) : data_(value) {}                // NOLINT(google-explicit-constructor)
-  Value(std::complex<double> value) : data_(value) {}  // NOLINT(google-explicit-constructor)
-  Value(const char* value) : data_(std::string(value)) {}      // NOLINT(google-explicit-constructor)
-  Value(std::string value) : data_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Value(Bytes value) : data_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  Value(Device value) : data_(std::move(value)) {}             // NOLINT(google-explicit-constructor)
-  Value(Dtype value) : data_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  Value(Layout value) : data_(std::move(value)) {}             // NOLINT(google-explicit-constructor)
-  Value(Tensor value) : data_(std::move(value)) {}             // NOLINT(google-explicit-constructor)
-  Value(List value) : data_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  Value(Tuple value) : data_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  Value(Dict value) : data_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
+  Value(None) {}                                           // NOLINT(google-explicit-constructor)
+  Value(bool value) : data_(value) {}                      // NOLINT(google-explicit-constructor)
+  Value(int value) : data_(int64_t{value}) {}              // NOLINT(google-explicit-constructor)
+  Value(int64_t value) : data_(value) {}                   // NOLINT(google-explicit-constructor)
+  Value(double value) : data_(value) {}                    // NOLINT(google-explicit-constructor)
+  Value(std::complex<double> value) : data_(value) {}      // NOLINT(google-explicit-constructor)
+  Value(const char* value) : data_(std::string(value)) {}  // NOLINT(google-explicit-constructor)
+  Value(std::string value) : data_(std::move(value)) {}    // NOLINT(google-explicit-constructor)
+  Value(Bytes value) : data_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Value(Device value) : data_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Value(Dtype value) : data_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Value(Layout value) : data_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Value(Tensor value) : data_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Value(List value) : data_(std::move(value)) {}           // NOLINT(google-explicit-constructor)
+  Value(Tuple value) : data_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Value(Dict value) : data_(std::move(value)) {}           // NOLINT(google-explicit-constructor)
 
   template <typename T>
   [[nodiscard]] bool is() const {

@@ -1,0 +1,83 @@
+#include "runtime/src/isolation/code_sharing.h"
+
+#include <elf.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+
+#include "runtime/src/isolation/elf_edit.h"
+#include "runtime/src/isolation/elf_image.h"
+#include "runtime/src/isolation/file_identity.h"
+#include "runtime/src/isolation/owned_fd.h"
+
+#include <sys/mman.h>
+
+namespace torchdeploy {
+
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+// Each run costs the process one mapping, of which it may have 65,530 by default.
+constexpr uint64_t kShortestRunPages = 16;
+
+std::set<uint64_t> EditedPages(const ElfEdit& edit) {
+  std::set<uint64_t> pages;
+  for (const ElfEdit::Patch& patch : edit.patches) {
+    const uint64_t last = (patch.offset + patch.bytes.size() - 1) / kPageBytes;
+    for (uint64_t page = patch.offset / kPageBytes; page <= last; ++page) {
+      pages.insert(page);
+    }
+  }
+  return pages;
+}
+
+bool HasTextRelocations(const ElfImage& image) {
+  return image.DynamicValue(DT_TEXTREL).has_value() ||
+         (image.DynamicValue(DT_FLAGS).value_or(0) & DF_TEXTREL) != 0;
+}
+
+int ProtectionOf(const Elf64_Phdr& segment) {
+  return ((segment.p_flags & PF_R) != 0 ? PROT_READ : 0) |
+         ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
+}
+
+void ShareSegment(const Elf64_Phdr& segment, const std::set<uint64_t>& edited, int fd,
+                  uint64_t load_address) {
+  uint64_t page = (segment.p_offset + kPageBytes - 1) / kPageBytes;
+  const uint64_t end = (segment.p_offset + segment.p_filesz) / kPageBytes;
+  while (page < end) {
+    const auto next = edited.lower_bound(page);
+    const uint64_t run_end = next == edited.end() ? end : std::min(*next, end);
+    if (run_end - page >= kShortestRunPages) {
+      const uint64_t address =
+          load_address + segment.p_vaddr + (page * kPageBytes - segment.p_offset);
+      mmap(reinterpret_cast<void*>(address),  // NOLINT(performance-no-int-to-ptr): an address.
+           (run_end - page) * kPageBytes, ProtectionOf(segment), MAP_PRIVATE | MAP_FIXED, fd,
+           static_cast<off_t>(page * kPageBytes));
+    }
+    page = run_end + 1;
+  }
+}
+
+}  // namespace
+
+void ShareUneditedPages(const ElfImage& original, const ElfEdit& edit, uint64_t load_address) {
+  const OwnedFd fd(open(original.identity().path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok() || HasTextRelocations(original)) {
+    return;
+  }
+  const auto identity = IdentifyOpenFile(fd.get(), original.identity().path);
+  if (!identity.ok() || *identity != original.identity()) {
+    return;  // Replaced since the copy was made.
+  }
+  const std::set<uint64_t> edited = EditedPages(edit);
+  for (const Elf64_Phdr& segment : original.program_headers()) {
+    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) == 0) {
+      ShareSegment(segment, edited, fd.get(), load_address);
+    }
+  }
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,295 @@
+#include "runtime/src/isolation/private_libraries.h"
+
+#include <dlfcn.h>
+#include <link.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "interpreter_lib/abi/shim_abi.h"
+#include "runtime/src/isolation/code_sharing.h"
+#include "runtime/src/isolation/elf_edit.h"
+#include "runtime/src/isolation/elf_image.h"
+#include "runtime/src/isolation/library_cache.h"
+#include "runtime/src/isolation/library_search.h"
+#include "runtime/src/isolation/sharing_rules.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+namespace {
+
+// The copy's own scope goes first: the host may itself hold a libpython or a libtorch.
+constexpr int kPrivateFlags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+
+std::string FileName(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
+
+std::string LoadedName(const ElfImage& image) {
+  return image.soname().empty() ? FileName(image.identity().path) : image.soname();
+}
+
+Status LinkerError(const std::string& path) {
+  const char* message = dlerror();  // NOLINT(concurrency-mt-unsafe): glibc's is per thread.
+  return {Code::kInternal, message == nullptr ? path + " could not be loaded" : message};
+}
+
+Status NoSuchLibrary(const std::string& name) {
+  // The dynamic linker's own words: Python code is known to look for them.
+  return {Code::kNotFound, name + ": cannot open shared object file: No such file or directory"};
+}
+
+}  // namespace
+
+PrivateLibraries::PrivateLibraries(uint32_t interpreter, std::shared_ptr<const LibraryCache> cache,
+                                   std::shared_ptr<const LibrarySearch> search)
+    : interpreter_(interpreter), cache_(std::move(cache)), search_(std::move(search)) {}
+
+Status PrivateLibraries::Start(const std::string& libpython, const std::string& shim) {
+  const std::lock_guard lock(mutex_);
+  Result<ElfImage> original = ElfImage::Open(shim);
+  if (!original.ok()) {
+    return original.status();
+  }
+  // libpython and the shim need each other: each must know the other's path beforehand.
+  Result<FileIdentity> python = IdentifyFile(libpython);
+  if (!python.ok()) {
+    return python.status();
+  }
+  libpython_ = libpython;
+  libpython_copy_ = cache_->PathFor(interpreter_, *python);
+  shim_copy_ = cache_->PathFor(interpreter_, original->identity());
+  const Result<ElfEdit> edit =
+      PlanEdit(*original, {.needed = {},
+                           .in_place_of_libc = "",
+                           .also_needed = libpython_copy_,
+                           .rpath = "",
+                           .seal = LibraryCache::SealFor(original->identity(), shim_copy_)});
+  if (!edit.ok()) {
+    return edit.status();
+  }
+  if (Status status = cache_->Store(*original, *edit, shim_copy_); !status.ok()) {
+    return status;
+  }
+  if (const Result<std::string> copy = MakePrivate(libpython, {}); !copy.ok()) {
+    return copy.status();
+  }
+  void* library = dlopen(shim_copy_.c_str(), kPrivateFlags);
+  if (library == nullptr) {
+    return LinkerError(shim_copy_);
+  }
+  ShareLoadedCode();
+  const auto bind = reinterpret_cast<td_shim_bind_fn>(dlsym(library, TD_SHIM_BIND_SYMBOL));
+  if (bind == nullptr) {
+    return {Code::kFailedPrecondition, shim + " is not torchdeploy's libc shim"};
+  }
+  const td_shim_host host{.size = sizeof host, .context = this, .open_library = OpenForShim};
+  bind(&host);
+  return {};
+}
+
+Result<void*> PrivateLibraries::Open(const char* name, int flags, const std::string& caller) {
+  const std::lock_guard lock(mutex_);
+  if (name == nullptr || *name == '\0') {
+    return Load(libpython_, flags);
+  }
+  if (by_copy_path_.contains(name)) {
+    return Load(copies_.at(by_copy_path_.at(name)).original->identity().path, flags);
+  }
+  const Result<std::string> path = Find(name, caller);
+  if (!path.ok()) {
+    return path.status();
+  }
+  return Load(*path, flags);
+}
+
+void* PrivateLibraries::OpenForShim(void* context, const char* name, int flags, const char* caller,
+                                    char* message, size_t message_size) noexcept {
+  try {
+    Result<void*> library = static_cast<PrivateLibraries*>(context)->Open(name, flags, caller);
+    if (library.ok()) {
+      return *library;
+    }
+    std::snprintf(message, message_size, "%s", library.status().message().c_str());
+  } catch (const std::exception& error) {  // Out of memory: the caller is C.
+    std::snprintf(message, message_size, "%s", error.what());
+  }
+  return nullptr;
+}
+
+Result<std::string> PrivateLibraries::Find(const std::string& name,
+                                           const std::string& caller) const {
+  // As for the dynamic linker, a loaded library of that name wins over any other file.
+  if (const auto loaded = by_name_.find(name); loaded != by_name_.end()) {
+    return copies_.at(loaded->second).original->identity().path;
+  }
+  const ElfImage* needed_by = nullptr;
+  std::vector<std::string> rpath;
+  if (const auto known = by_copy_path_.find(caller); known != by_copy_path_.end()) {
+    const Copy& copy = copies_.at(known->second);
+    needed_by = &*copy.original;
+    rpath = copy.rpath;
+  }
+  std::optional<std::string> path = search_->Find(name, needed_by, rpath);
+  if (!path) {
+    return NoSuchLibrary(name);
+  }
+  if (path->starts_with(cache_->folder())) {
+    return Status(Code::kFailedPrecondition, *path + " belongs to another interpreter");
+  }
+  return std::filesystem::absolute(*path).string();
+}
+
+Result<void*> PrivateLibraries::Load(const std::string& path, int flags) {
+  const int no_load = flags & RTLD_NOLOAD;
+  if (IsShared(path)) {
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | no_load);
+    return library == nullptr ? Result<void*>(LinkerError(path)) : Result<void*>(library);
+  }
+  const Result<std::string> copy = MakePrivate(path, {});
+  if (!copy.ok()) {
+    return copy.status();
+  }
+  void* library = dlopen(copy->c_str(), kPrivateFlags | no_load);
+  if (library == nullptr) {
+    return LinkerError(*copy);
+  }
+  ShareLoadedCode();
+  return library;
+}
+
+Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
+                                                  const std::vector<std::string>& rpath) {
+  Result<ElfImage> original = ElfImage::Open(path);
+  if (!original.ok()) {
+    return original.status();
+  }
+  const FileKey key{original->identity().device, original->identity().inode};
+  if (const auto known = copies_.find(key); known != copies_.end()) {
+    return known->second.path;
+  }
+  if (Status status = CheckSingleton(*original); !status.ok()) {
+    return status;
+  }
+  // Known from here on, so that two libraries that need each other do not recurse for ever.
+  Copy& copy = copies_[key];
+  copy.path = cache_->PathFor(interpreter_, original->identity());
+  copy.rpath = LibrarySearch::RpathFolders(*original);
+  copy.rpath.insert(copy.rpath.end(), rpath.begin(), rpath.end());
+  copy.original = *original;
+  const auto forget = [&](const Status& status) {
+    copies_.erase(key);
+    std::erase_if(singletons_, [&](const auto& entry) { return entry.second == key; });
+    return status;
+  };
+  Result<Renaming> renaming = RenameNeeds(*original, copy.rpath);
+  if (!renaming.ok()) {
+    return forget(renaming.status());
+  }
+  renaming->seal = LibraryCache::SealFor(original->identity(), copy.path);
+  Result<ElfEdit> edit = PlanEdit(*original, *renaming);
+  if (!edit.ok()) {
+    return forget(edit.status());
+  }
+  if (Status status = cache_->Store(*original, *edit, copy.path); !status.ok()) {
+    return forget(status);
+  }
+  copy.edit = *std::move(edit);
+  by_name_.emplace(LoadedName(*original), key);
+  by_copy_path_.emplace(copy.path, key);
+  return copy.path;
+}
+
+Status PrivateLibraries::CheckSingleton(const ElfImage& original) {
+  const FileIdentity& identity = original.identity();
+  const std::string stem = LibraryStem(identity.path);
+  if (!IsSingleton(stem)) {
+    return {};
+  }
+  const FileKey key{identity.device, identity.inode};
+  const auto [own, is_first] = singletons_.emplace(stem, key);
+  if (!is_first && own->second != key) {
+    return {Code::kFailedPrecondition,
+            identity.path + " cannot be loaded: this interpreter has a " + stem + " of its own, " +
+                copies_.at(own->second).original->identity().path};
+  }
+  return {};
+}
+
+Result<Renaming> PrivateLibraries::RenameNeeds(const ElfImage& original,
+                                               const std::vector<std::string>& rpath) {
+  Renaming renaming;
+  renaming.in_place_of_libc = shim_copy_;
+  for (const std::string& folder : LibrarySearch::RpathFolders(original)) {
+    renaming.rpath += (renaming.rpath.empty() ? "" : ":") + folder;
+  }
+  for (const std::string& need : original.needed()) {
+    const Result<std::optional<std::string>> path = Resolve(need, original, rpath);
+    if (!path.ok()) {
+      return path.status();
+    }
+    if (*path) {
+      renaming.needed.emplace(need, **path);
+    }
+  }
+  return renaming;
+}
+
+Result<std::optional<std::string>> PrivateLibraries::Resolve(
+    const std::string& need, const ElfImage& needed_by, const std::vector<std::string>& rpath) {
+  if (const auto loaded = by_name_.find(need); loaded != by_name_.end()) {
+    return std::optional(copies_.at(loaded->second).path);
+  }
+  const std::optional<std::string> path = search_->Find(need, &needed_by, rpath);
+  if (!path) {
+    return Status(Code::kNotFound,
+                  need + ", which " + needed_by.identity().path + " needs, cannot be found");
+  }
+  if (IsShared(*path)) {
+    return search_->IsFoundByName(need, *path) ? std::optional<std::string>() : path;
+  }
+  Result<std::string> copy = MakePrivate(*path, rpath);
+  if (!copy.ok()) {
+    return copy.status();
+  }
+  return std::optional(*std::move(copy));
+}
+
+void PrivateLibraries::ShareLoadedCode() {
+  struct Loaded {
+    PrivateLibraries* libraries;
+    std::vector<std::pair<Copy*, uint64_t>> found;
+  } loaded{this, {}};
+  // Not within the callback: that one runs under the dynamic linker's lock.
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* context) {
+        auto& [libraries, found] = *static_cast<Loaded*>(context);
+        const auto known = libraries->by_copy_path_.find(info->dlpi_name);
+        if (known != libraries->by_copy_path_.end()) {
+          Copy& copy = libraries->copies_.at(known->second);
+          if (!copy.is_loaded) {
+            found.emplace_back(&copy, info->dlpi_addr);
+          }
+        }
+        return 0;
+      },
+      &loaded);
+  for (const auto& [copy, address] : loaded.found) {
+    ShareUneditedPages(*copy->original, copy->edit, address);
+    copy->is_loaded = true;
+    copy->edit = {};
+  }
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,59 @@
+"""Say, as one line of JSON, where a Python keeps what its interpreters are made of.
+
+Run by the host as ``python -c SOURCE``. Imports nothing heavy: torch is only looked for.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+import sysconfig
+
+
+def find_libpython():
+    """Return the path of the shared libpython, or "" if there is none."""
+    name = sysconfig.get_config_var("INSTSONAME") or ""
+    library_folder = sysconfig.get_config_var("LIBDIR") or ""
+    folders = [
+        library_folder,
+        os.path.join(library_folder, sysconfig.get_config_var("MULTIARCH") or ""),
+        os.path.join(sys.base_prefix, "lib"),
+        sysconfig.get_config_var("LIBPL") or "",
+    ]
+    # Debian's python3 is linked statically; its libpython is a package of its own.
+    names = [name, f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0"]
+    for folder in folders:
+        for candidate in names:
+            path = os.path.join(folder, candidate)
+            if ".so" in candidate and os.path.isfile(path):
+                return os.path.realpath(path)
+    return ""
+
+
+def find_package_folder(name):
+    """Return the folder of an installed package, or ""."""
+    spec = importlib.util.find_spec(name)
+    return os.path.dirname(spec.origin) if spec and spec.origin else ""
+
+
+def find_version(name):
+    """Return the version of an installed distribution, or ""."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+print(
+    json.dumps(
+        {
+            "executable": sys.executable,
+            "version": ".".join(map(str, sys.version_info[:3])),
+            "libpython": find_libpython(),
+            "torch_folder": find_package_folder("torch"),
+            "torch_version": find_version("torch"),
+            "torchdeploy_folder": find_package_folder("torchdeploy_pkg"),
+        }
+    )
+)
