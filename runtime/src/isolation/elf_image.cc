@@ -135,12 +135,13 @@ std::optional<uint64_t> ElfImage::FileOffset(uint64_t address) const {
 }
 
 std::string ElfImage::StringAt(uint64_t offset) const {
-  const auto table = FileOffset(*DynamicValue(DT_STRTAB));
-  if (!table || offset > size_ || *table > size_ - offset) {
+  // By address, as the dynamic linker does it: a copy's names lie in another segment.
+  const auto at = FileOffset(*DynamicValue(DT_STRTAB) + offset);
+  if (!at || *at >= size_) {
     return "";
   }
-  const char* start = reinterpret_cast<const char*>(data_.get()) + *table + offset;
-  return {start, strnlen(start, size_ - *table - offset)};
+  const char* start = reinterpret_cast<const char*>(data_.get()) + *at;
+  return {start, strnlen(start, size_ - *at)};
 }
 
 std::vector<std::string> ElfImage::Strings(Elf64_Sxword tag) const {
@@ -166,7 +167,9 @@ std::vector<ElfImage::VersionNeed> ElfImage::VersionNeeds() const {
   std::vector<VersionNeed> needs;
   const auto address = DynamicValue(DT_VERNEED);
   auto at = address ? FileOffset(*address) : std::nullopt;
-  for (uint64_t left = DynamicValue(DT_VERNEEDNUM).value_or(0); at && left > 0; --left) {
+  const uint64_t most = size_ / sizeof(Elf64_Verneed);
+  uint64_t left = std::min(most, DynamicValue(DT_VERNEEDNUM).value_or(0));
+  for (; at && left > 0; --left) {
     const auto need = Read<Elf64_Verneed>(*at);
     if (!need) {
       break;
@@ -189,6 +192,9 @@ uint64_t ElfImage::GnuHashSymbolCount(uint64_t table) const {
     return 0;
   }
   const uint64_t buckets = table + sizeof(Header) + uint64_t{header->bloom_size} * 8;
+  if (buckets + uint64_t{header->bucket_count} * 4 > size_) {
+    return 0;  // Cut short or made up.
+  }
   uint32_t last = 0;
   for (uint64_t i = 0; i < header->bucket_count; ++i) {
     last = std::max(last, Read<uint32_t>(buckets + i * 4).value_or(0));

@@ -1,0 +1,144 @@
+#include "runtime/src/isolation/private_libraries.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/src/isolation/library_cache.h"
+#include "runtime/src/isolation/library_search.h"
+#include "runtime/src/isolation/python_installation.h"
+
+namespace torchdeploy {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+std::string Libpython() {
+  // The probe's answer is what counts here, whether or not the rest is installed.
+  FILE* pipe =
+      popen(TD_PYTHON
+            " -c 'import sysconfig as s, os; print(os.path.join(s.get_config_var(\"LIBDIR\"),"
+            " s.get_config_var(\"INSTSONAME\")))'",
+            "r");
+  char path[4096] = {};
+  const bool is_read = fgets(path, sizeof path, pipe) != nullptr;
+  pclose(pipe);
+  std::string text = is_read ? path : "";
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text;
+}
+
+// Two sets of libraries, as two interpreters have them. Made once: nothing can be unloaded.
+class PrivateLibrariesTest : public testing::Test {
+ protected:
+  static PrivateLibraries& Of(uint32_t interpreter) {
+    static const std::string kRoot =
+        testing::TempDir() + "private_libraries_" + std::to_string(getpid());
+    static const std::shared_ptr<const LibraryCache> kCache =
+        *LibraryCache::Open(kRoot, TD_PYTHON, {});
+    static const auto kSearch = std::make_shared<const LibrarySearch>(
+        std::vector<std::string>{fs::path(TD_LIBTORCH).parent_path().string()});
+    static std::map<uint32_t, std::unique_ptr<PrivateLibraries>> libraries;
+    auto& entry = libraries[interpreter];
+    if (entry == nullptr) {
+      entry = std::make_unique<PrivateLibraries>(interpreter, kCache, kSearch);
+      const Status status = entry->Start(Libpython(), TD_SHIM);
+      EXPECT_TRUE(status.ok()) << status.ToString();
+    }
+    return *entry;
+  }
+
+  template <typename Function>
+  static Function* Symbol(uint32_t interpreter, const char* name) {
+    const auto plugin = Of(interpreter).Open(TD_PLUGIN, RTLD_NOW, "");
+    EXPECT_TRUE(plugin.ok()) << plugin.status().ToString();
+    return plugin.ok() ? reinterpret_cast<Function*>(dlsym(*plugin, name)) : nullptr;
+  }
+};
+
+TEST_F(PrivateLibrariesTest, EachInterpreterHasItsOwnStateBehindANeededLibrary) {
+  auto* first = Symbol<int()>(1, "td_plugin_count");
+  auto* second = Symbol<int()>(2, "td_plugin_count");
+  ASSERT_NE(first, second);
+  const int before = second();
+  first();
+  first();
+  EXPECT_EQ(second(), before + 1);
+}
+
+TEST_F(PrivateLibrariesTest, OpeningALibraryTwiceGivesTheSameOne) {
+  EXPECT_EQ(*Of(1).Open(TD_COUNTER, RTLD_NOW, ""), *Of(1).Open(TD_COUNTER, RTLD_NOW, ""));
+}
+
+TEST_F(PrivateLibrariesTest, ALibraryThatCodeInsideOpensIsTheInterpretersOwn) {
+  auto* open = Symbol<void*(const char*)>(1, "td_plugin_open");
+  EXPECT_EQ(open(TD_COUNTER), *Of(1).Open(TD_COUNTER, RTLD_NOW, ""));
+  EXPECT_NE(open(TD_COUNTER), *Of(2).Open(TD_COUNTER, RTLD_NOW, ""));
+}
+
+TEST_F(PrivateLibrariesTest, AGlobalOpenDoesNotLeakSymbolsIntoTheProcess) {
+  auto* open = Symbol<void*(const char*)>(1, "td_plugin_open");
+  ASSERT_NE(open(TD_COUNTER), nullptr);
+  EXPECT_EQ(dlsym(RTLD_DEFAULT, "td_fixture_count"), nullptr);
+}
+
+TEST_F(PrivateLibrariesTest, AMissingLibraryIsSaidInTheDynamicLinkersWords) {
+  auto* open = Symbol<void*(const char*)>(1, "td_plugin_open");
+  auto* error = Symbol<const char*()>(1, "td_plugin_open_error");
+  EXPECT_EQ(open("libno_such_thing.so"), nullptr);
+  EXPECT_THAT(error(), HasSubstr("libno_such_thing.so: cannot open shared object file"));
+}
+
+TEST_F(PrivateLibrariesTest, ASecondLibtorchIsRefusedByName) {
+  ASSERT_TRUE(Of(1).Open(TD_LIBTORCH, RTLD_NOW, "").ok());
+  const std::string folder = testing::TempDir() + "other_torch_" + std::to_string(getpid());
+  fs::create_directories(folder);
+  const std::string other = folder + "/libc10.so";
+  fs::copy_file(fs::path(TD_LIBTORCH).parent_path() / "libc10.so", other,
+                fs::copy_options::overwrite_existing);
+  const auto library = Of(1).Open(other.c_str(), RTLD_NOW, "");
+  ASSERT_FALSE(library.ok());
+  EXPECT_EQ(library.status().code(), Code::kFailedPrecondition);
+  EXPECT_THAT(library.status().message(), HasSubstr(other));
+  fs::remove_all(folder);
+}
+
+TEST_F(PrivateLibrariesTest, ALibraryOfAnotherInterpreterIsRefused) {
+  const auto other = Of(2).Open(TD_COUNTER, RTLD_NOW, "");
+  Dl_info info{};
+  ASSERT_NE(dladdr(dlsym(*other, "td_fixture_count"), &info), 0);
+  const auto library = Of(1).Open(info.dli_fname, RTLD_NOW, "");
+  ASSERT_FALSE(library.ok());
+  EXPECT_THAT(library.status().message(), HasSubstr("belongs to another interpreter"));
+}
+
+TEST_F(PrivateLibrariesTest, WritesToTheEnvironmentStayInside) {
+  ASSERT_EQ(Symbol<int(const char*, const char*)>(1, "td_plugin_set")("TD_TEST_NAME", "inside"), 0);
+  EXPECT_STREQ(Symbol<const char*(const char*)>(1, "td_plugin_get")("TD_TEST_NAME"), "inside");
+  EXPECT_EQ(Symbol<const char*(const char*)>(2, "td_plugin_get")("TD_TEST_NAME"), nullptr);
+  EXPECT_EQ(getenv("TD_TEST_NAME"), nullptr);
+}
+
+TEST_F(PrivateLibrariesTest, MemoryFromInsideMayBeFreedOutside) {
+  free(Symbol<void*()>(1, "td_plugin_allocate")());
+}
+
+TEST_F(PrivateLibrariesTest, CodeIsMappedFromTheOriginalFile) {
+  ASSERT_TRUE(Of(1).Open(TD_LIBTORCH, RTLD_NOW, "").ok());
+  std::ifstream maps("/proc/self/maps");
+  const std::string text((std::istreambuf_iterator<char>(maps)), std::istreambuf_iterator<char>());
+  EXPECT_THAT(text, HasSubstr(fs::canonical(TD_LIBTORCH).string()));
+}
+
+}  // namespace
+}  // namespace torchdeploy
