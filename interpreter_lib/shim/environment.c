@@ -2,11 +2,10 @@
 
    setenv() in one interpreter while another thread is in getenv() (or mktime(), which reads TZ)
    crashes a process. So private libraries see a copy, made when the shim is loaded. Readers take
-   no lock: arrays and strings are replaced, never changed or freed. The little that a write
-   leaks is what POSIX makes every libc leak. */
+   no lock: an entry is replaced by one store, and an array that must grow or shrink is copied.
+   Nothing is ever freed, since a reader may hold it; every libc leaks so. */
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,10 +25,26 @@ static size_t count_entries(char** entries) {
   return count;
 }
 
+/* Entries for which the current array has room, the closing null not counted. */
+static size_t capacity;
+
+/* Returns a new array with the entries of `source`, but for the one at `skipped`, and room for
+   as many again; null without memory. */
+static char** copy_entries(char** source, size_t count, size_t skipped) {
+  char** copy = calloc(2 * count + 2, sizeof *copy);
+  size_t kept = 0;
+  for (size_t i = 0; copy != NULL && i < count; ++i) {
+    if (i != skipped) {
+      copy[kept++] = source[i];
+    }
+  }
+  return copy;
+}
+
 static void copy_process_environment(void) {
   char** source = *(char***)td_shim_process_symbol("environ");
   size_t count = count_entries(source);
-  char** copy = malloc((count + 1) * sizeof *copy);
+  char** copy = copy_entries(source, count, count);
   if (copy == NULL) {
     abort();
   }
@@ -39,7 +54,7 @@ static void copy_process_environment(void) {
       abort();
     }
   }
-  copy[count] = NULL;
+  capacity = 2 * count + 1;
   environ = copy;
 }
 
@@ -58,34 +73,51 @@ static int is_entry_of(const char* entry, const char* name, size_t length) {
   return strncmp(entry, name, length) == 0 && entry[length] == '=';
 }
 
-/* Puts `entry` ("NAME=value", kept; null removes) in place of the entry of that name. */
-static int replace_entry(const char* name, size_t length, char* entry, int overwrite) {
-  pthread_mutex_lock(&write_lock);
-  char** old = td_shim_environment();
-  size_t count = count_entries(old);
-  char** copy = malloc((count + 2) * sizeof *copy);
+/* The index of the entry of that name, or the number of entries. */
+static size_t find_entry(char** entries, const char* name, size_t length) {
+  size_t i = 0;
+  while (entries[i] != NULL && !is_entry_of(entries[i], name, length)) {
+    ++i;
+  }
+  return i;
+}
+
+static int publish_copy(char** entries, size_t count, size_t skipped) {
+  char** copy = copy_entries(entries, count, skipped);
   if (copy == NULL) {
-    pthread_mutex_unlock(&write_lock);
     errno = ENOMEM;
     return -1;
   }
-  size_t kept = 0;
-  int found = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (!is_entry_of(old[i], name, length)) {
-      copy[kept++] = old[i];
-    } else if (entry != NULL && !found) {
-      copy[kept++] = overwrite ? entry : old[i];
-      found = 1;
-    }
-  }
-  if (entry != NULL && !found) {
-    copy[kept++] = entry;
-  }
-  copy[kept] = NULL;
+  capacity = 2 * count + 1;
   __atomic_store_n(&environ, copy, __ATOMIC_RELEASE);
-  pthread_mutex_unlock(&write_lock);
   return 0;
+}
+
+/* Puts `entry` ("NAME=value", kept) in the place of the entry of that name, or behind all. */
+static int put_entry(const char* name, size_t length, char* entry, int overwrite) {
+  int result = 0;
+  pthread_mutex_lock(&write_lock);
+  size_t at = find_entry(td_shim_environment(), name, length);
+  if (at == capacity) {
+    result = publish_copy(environ, at, at);
+  }
+  if (result == 0 && (environ[at] == NULL || overwrite)) {
+    __atomic_store_n(&environ[at], entry, __ATOMIC_RELEASE);
+  }
+  pthread_mutex_unlock(&write_lock);
+  return result;
+}
+
+static int remove_entry(const char* name, size_t length) {
+  int result = 0;
+  pthread_mutex_lock(&write_lock);
+  char** entries = td_shim_environment();
+  size_t at = find_entry(entries, name, length);
+  if (entries[at] != NULL) {
+    result = publish_copy(entries, count_entries(entries), at);
+  }
+  pthread_mutex_unlock(&write_lock);
+  return result;
 }
 
 static int is_name(const char* name) {
@@ -116,6 +148,10 @@ TD_SHIM_EXPORT int setenv(const char* name, const char* value, int overwrite) {
   }
   size_t name_length = strlen(name);
   size_t value_length = strlen(value);
+  const char* old = getenv(name);
+  if (old != NULL && (!overwrite || strcmp(old, value) == 0)) {
+    return 0; /* Nothing to leak for. */
+  }
   char* entry = malloc(name_length + value_length + 2);
   if (entry == NULL) {
     errno = ENOMEM;
@@ -124,11 +160,11 @@ TD_SHIM_EXPORT int setenv(const char* name, const char* value, int overwrite) {
   memcpy(entry, name, name_length);
   entry[name_length] = '=';
   memcpy(entry + name_length + 1, value, value_length + 1);
-  return replace_entry(name, name_length, entry, overwrite);
+  return put_entry(name, name_length, entry, overwrite);
 }
 
 TD_SHIM_EXPORT int unsetenv(const char* name) {
-  return is_name(name) ? replace_entry(name, strlen(name), NULL, 1) : -1;
+  return is_name(name) ? remove_entry(name, strlen(name)) : -1;
 }
 
 TD_SHIM_EXPORT int putenv(char* entry) {
@@ -136,13 +172,12 @@ TD_SHIM_EXPORT int putenv(char* entry) {
   if (equals == NULL) {
     return unsetenv(entry);
   }
-  return replace_entry(entry, (size_t)(equals - entry), entry, 1);
+  return put_entry(entry, (size_t)(equals - entry), entry, 1);
 }
 
 TD_SHIM_EXPORT int clearenv(void) {
-  static char* empty[1];
   pthread_mutex_lock(&write_lock);
-  __atomic_store_n(&environ, empty, __ATOMIC_RELEASE);
+  const int result = publish_copy(td_shim_environment(), 0, 0);
   pthread_mutex_unlock(&write_lock);
-  return 0;
+  return result;
 }
