@@ -4,7 +4,7 @@
 #   dlpack::dlpack   the DLPack header that this torch ships, alone in its folder
 #   td_torch         torch's headers and libraries, for the engine only
 execute_process(
-  COMMAND ${Python_EXECUTABLE} -c
+  COMMAND ${Python_EXECUTABLE} -I -c  # -I: see through the isolation of pip's builds
     "import importlib.metadata as m, importlib.util as u, os; \
 print(os.path.dirname(u.find_spec('torch').origin), m.version('torch'), sep=';')"
   OUTPUT_VARIABLE torch_found OUTPUT_STRIP_TRAILING_WHITESPACE

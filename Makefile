@@ -1,0 +1,67 @@
+# The commands of this repository. Each does all set-up that it needs by itself, and a second
+# run does only what changed. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BUILD := build/release
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Debian's protobuf and torch's CPU wheel are as large as they are: two compilers fit 8 GB.
+JOBS ?= 2
+
+SOURCES := $(shell find CMakeLists.txt cmake interpreter_lib runtime server python tests/cpp tests/fakes \
+	tests/CMakeLists.txt pyproject.toml -type f -not -path '*/__pycache__/*')
+
+.PHONY: help demo test lint bench clean test-cpp test-python test-sanitizers
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+demo: $(VENV)/.installed ## Serve a real sentence embedding model and check its answers.
+	python scripts/demo.py
+
+test: test-cpp test-python test-sanitizers ## Run every test.
+
+test-cpp: $(VENV)/.installed
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --timeout 300
+
+test-python: $(VENV)/.installed
+	python -m pytest
+
+test-sanitizers: $(VENV)/.requirements
+	for preset in tsan asan; do \
+	  cmake --preset $$preset -DPython_ROOT_DIR=$(CURDIR)/$(VENV) >build/$$preset.log && \
+	  cmake --build --preset $$preset --parallel $(JOBS) >>build/$$preset.log && \
+	  ctest --preset $$preset --parallel $(JOBS) || { tail -n 40 build/$$preset.log; exit 1; }; \
+	done
+
+lint: $(VENV)/.requirements ## Check style, types, layering and the usual mistakes.
+	ruff check .
+	ruff format --check .
+	mypy
+	PYTHONPATH=python lint-imports
+	python -m pytest -q tests/test_architecture.py
+	git ls-files '*.h' '*.c' '*.cc' | xargs clang-format --dry-run --Werror
+	cmake --preset tidy -DPython_ROOT_DIR=$(CURDIR)/$(VENV) >build/tidy.log
+	cmake --build --preset tidy --parallel $(JOBS) >>build/tidy.log || { grep -E 'error|warning' build/tidy.log; exit 1; }
+
+bench: $(VENV)/.installed ## Measure throughput with one interpreter and with several.
+	python benchmarks/interpreters.py
+
+clean: ## Remove everything that was built; the virtual environment stays.
+	rm -rf build
+
+# Set-up, in order: Debian packages, virtual environment, Python packages, our own package.
+$(VENV)/.requirements: scripts/debian-packages.txt scripts/requirements.txt
+	scripts/install_debian_packages.sh scripts/debian-packages.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
+	mkdir -p build
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
+	@echo "Building in $(BUILD) and installing into $(VENV) ..."
+	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	  --config-settings=build-dir=$(BUILD) \
+	  --config-settings=cmake.define.TORCHDEPLOY_BUILD_TESTS=ON .
+	touch $@
