@@ -1,0 +1,223 @@
+"""The entry of an archive: named inputs in, the model's call, named outputs out.
+
+Source: docs/manifest.md, "The entry".
+"""
+
+import collections.abc
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+# How a named input becomes the argument that the example showed.
+TENSOR = "tensor"
+ARRAY = "array"
+STR = "str"
+BYTES = "bytes"
+STRINGS = "strings"
+BYTESTRINGS = "bytestrings"
+LIST = "list"
+ANY = "any"
+_SCALARS: dict[str, Callable[[Any], Any]] = {"bool": bool, "int": int, "float": float}
+
+
+class Leaf:
+    """The place of one named input in the arguments of the call."""
+
+    def __init__(self, name: str, kind: str, device: str = "cpu") -> None:
+        self.name = name
+        self.kind = kind
+        self.device = device
+
+    def decode(self, value: Any) -> Any:
+        """The argument for a value as it came over the wire."""
+        if self.kind in _SCALARS:
+            return _SCALARS[self.kind](self._only(value.reshape(-1)).item())
+        if self.kind == ARRAY:
+            return value.numpy()
+        if self.kind == LIST:
+            return value.tolist()
+        if self.device != "cpu":
+            return value.to(self.device)
+        if self.kind == STR:
+            return self._only(value).decode("utf-8")
+        if self.kind == BYTES:
+            return self._only(value)
+        if self.kind == STRINGS:
+            return decode_strings(value)
+        return value
+
+    def _only(self, value: Any) -> Any:
+        if len(value) != 1:
+            msg = f"input {self.name!r} is one {self.kind}, but {len(value)} came"
+            raise ValueError(msg)
+        return value[0]
+
+
+def decode_strings(value: Any) -> Any:
+    """UTF-8 bytes, in lists nested to any depth, as text."""
+    return (
+        value.decode("utf-8")
+        if isinstance(value, bytes)
+        else [decode_strings(item) for item in value]
+    )
+
+
+def fill(template: Any, inputs: dict[str, Any]) -> Any:
+    """A copy of a tree of lists, tuples and dicts, each Leaf replaced by its input."""
+    if isinstance(template, Leaf):
+        return template.decode(inputs[template.name])
+    if isinstance(template, dict):
+        return {key: fill(item, inputs) for key, item in template.items()}
+    if isinstance(template, (list, tuple)):
+        return type(template)(fill(item, inputs) for item in template)
+    return template
+
+
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Name and value of each part of a result; what is None is left out.
+
+    A result that is not a container is named "output"; items of a tuple or a list
+    "output_0" and so on; nested names are joined by ".". A list of numbers or of strings
+    is one value.
+    """
+    if value is None:
+        return
+    parts = None if is_value_list(value) else _parts(value, name)
+    if parts is None:
+        yield name or "output", value
+        return
+    for part, item in parts:
+        yield from flatten(item, f"{name}.{part}" if name else part)
+
+
+def _parts(value: Any, name: str) -> "list[tuple[str, Any]] | None":
+    if isinstance(value, collections.abc.Mapping):
+        return [(str(key), item) for key, item in value.items()]
+    fields = getattr(value, "_fields", None)
+    if isinstance(value, tuple) and fields is not None:
+        return list(zip(fields, value, strict=True))
+    if isinstance(value, (list, tuple)):
+        return [(str(i) if name else f"output_{i}", item) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return None
+
+
+def is_value_list(value: Any) -> bool:
+    """Whether this is a list, nested to any depth, of numbers alone or of text alone."""
+    if not isinstance(value, list):
+        return False
+    kinds = {_kind_of_item(item) for item in value}
+    return kinds <= {"number"} or kinds == {"text"}
+
+
+def _kind_of_item(item: Any) -> str:
+    if isinstance(item, (str, bytes)):
+        return "text"
+    if isinstance(item, (bool, int, float)):
+        return "number"
+    if is_value_list(item) and item:
+        return _kind_of_item(item[0])
+    return "other"
+
+
+def to_wire(value: Any) -> Any:
+    """A part of a result as a tensor or as lists of bytes; None when it is neither."""
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, (str, bytes)):
+        return [_to_bytes(value)]
+    if isinstance(value, (bool, int, float)):
+        return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+    if is_value_list(value):
+        return _list_to_wire(value)
+    if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
+        return _array_to_wire(value)
+    return None
+
+
+def _list_to_wire(value: list[Any]) -> Any:
+    first: Any = value
+    while isinstance(first, list) and first:
+        first = first[0]
+    if isinstance(first, (str, bytes)):
+        return _to_bytes(value)
+    tensor = torch.tensor(value)
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _array_to_wire(value: Any) -> Any:
+    if value.dtype.kind in "OSU":
+        return _to_bytes(value.reshape(-1).tolist() if value.ndim == 0 else value.tolist())
+    # A copy: torch refuses negative strides, and warns of memory that is read-only.
+    return (
+        torch.from_numpy(value.copy())
+        if value.ndim
+        else torch.tensor(value.item()).to(torch.from_numpy(value.reshape(1).copy()).dtype)
+    )
+
+
+def _to_bytes(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_bytes(item) for item in value]
+    return value.encode("utf-8") if isinstance(value, str) else value
+
+
+class Entry:
+    """Calls the target as the example did.
+
+    Attributes:
+        target: The model, or a handler around it.
+        args: Positional arguments, a tree with a Leaf for each input.
+        kwargs: Keyword arguments, likewise.
+        outputs: Names of the parts of the result that are served; None for all.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        outputs: "tuple[str, ...] | None" = None,
+    ) -> None:
+        self.target = target
+        self.args = args
+        self.kwargs = kwargs
+        self.outputs = outputs
+
+    def call_target(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Every part of the target's result, by name, as the target gave it."""
+        # Not inference_mode: its tensors cannot be used by a forward that needs gradients.
+        with torch.no_grad():
+            result = self.target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
+        return dict(flatten(result))
+
+    def __call__(self, **inputs: Any) -> dict[str, Any]:
+        """The model's outputs, tensors and lists of bytes, by name."""
+        parts = self.call_target(inputs)
+        if self.outputs is None:
+            return self._all(parts)
+        return {name: self._selected(parts, name) for name in self.outputs}
+
+    @staticmethod
+    def _all(parts: dict[str, Any]) -> dict[str, Any]:
+        wire = {name: to_wire(part) for name, part in parts.items()}
+        served = {name: value for name, value in wire.items() if value is not None}
+        if wire and not served:
+            types = ", ".join(f"{name}: {type(part).__name__}" for name, part in parts.items())
+            msg = f"the model returned nothing that can be served ({types})"
+            raise TypeError(msg)
+        return served
+
+    @staticmethod
+    def _selected(parts: dict[str, Any], name: str) -> Any:
+        if name not in parts:
+            msg = f"the model returned no {name!r}, but {', '.join(parts) or 'nothing'}"
+            raise KeyError(msg)
+        value = to_wire(parts[name])
+        if value is None:
+            msg = f"output {name!r} is a {type(parts[name]).__name__}, no tensor or text"
+            raise TypeError(msg)
+        return value

@@ -1,0 +1,187 @@
+"""The manifest of an archive. Source: docs/manifest.md is the format."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchdeploy_pkg.errors import InvalidArgumentError
+from torchdeploy_pkg.types import TensorSpec
+
+FORMAT = 1
+PACKAGE = "torchdeploy"
+MANIFEST_RESOURCE = "manifest.json"
+ENTRY_RESOURCE = "entry.pkl"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_KIND_OF_TYPE = {str: "a string", int: "an integer", list: "a list", dict: "an object"}
+
+
+@dataclass(frozen=True, slots=True)
+class PickleName:
+    """Where a pickled object stands in an archive."""
+
+    package: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an archive says of its model before any of its code is run.
+
+    Attributes:
+        name: Name under which the model is served.
+        version: Its version.
+        inputs: What a request must bring, in order.
+        outputs: What an answer holds, in order; empty when it is not known.
+        batch_dimension: A dimension that all inputs and outputs share and along which
+            requests may be joined; ``None`` when they may not.
+        python: Version of Python that the archive was made with; ``""`` for unknown.
+        torch: Version of torch that the archive was made with; ``""`` for unknown.
+        distributions: Installed distributions that the archive needs, with their versions.
+        entry: Where the pickle stands that a server calls.
+
+    Raises:
+        InvalidArgumentError: A field breaks a rule of docs/manifest.md.
+    """
+
+    name: str
+    version: str = "1"
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    batch_dimension: int | None = None
+    python: str = ""
+    torch: str = ""
+    distributions: dict[str, str] = field(default_factory=dict)
+    entry: PickleName = PickleName(PACKAGE, ENTRY_RESOURCE)
+
+    def __post_init__(self) -> None:
+        for what, value in (("name", self.name), ("version", self.version)):
+            if not _NAME.fullmatch(value):
+                msg = f"{what} is {value!r}; expected letters, digits, '_', '.' and '-'"
+                raise InvalidArgumentError(msg)
+        for what, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
+            _check_unique(what, specs)
+        _check_batch_dimension(self)
+
+    def to_json(self) -> str:
+        """The manifest as the archive holds it."""
+        document = {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "entry": {"package": self.entry.package, "resource": self.entry.resource},
+            "inputs": [_document_of_spec(spec) for spec in self.inputs],
+            "outputs": [_document_of_spec(spec) for spec in self.outputs],
+            "batch_dimension": self.batch_dimension,
+            "python": self.python,
+            "torch": self.torch,
+            "distributions": dict(sorted(self.distributions.items())),
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            InvalidArgumentError: The text is not JSON, or breaks a rule; names key and value.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as exc:
+            msg = f"the manifest is not JSON: {exc}"
+            raise InvalidArgumentError(msg) from exc
+        _check_type("the manifest", document, dict)
+        number = document.get("format")
+        if isinstance(number, bool) or number != FORMAT:
+            msg = f"the manifest's format is {number!r}; this version reads format {FORMAT}"
+            raise InvalidArgumentError(msg)
+        entry = _member(document, "entry", dict)
+        return cls(
+            name=_member(document, "name", str),
+            version=_member(document, "version", str),
+            inputs=_specs(document, "inputs"),
+            outputs=_specs(document, "outputs"),
+            batch_dimension=_batch_dimension(document),
+            python=_member(document, "python", str),
+            torch=_member(document, "torch", str),
+            distributions=_distributions(document),
+            entry=PickleName(
+                _member(entry, "package", str, "entry."), _member(entry, "resource", str, "entry.")
+            ),
+        )
+
+
+def _check_unique(what: str, specs: tuple[TensorSpec, ...]) -> None:
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"{what} names {name!r} twice"
+            raise InvalidArgumentError(msg)
+
+
+def _check_batch_dimension(manifest: Manifest) -> None:
+    dimension = manifest.batch_dimension
+    if dimension is None:
+        return
+    if dimension < 0:
+        msg = f"batch_dimension is {dimension}; expected a number from 0 on, or null"
+        raise InvalidArgumentError(msg)
+    for spec in (*manifest.inputs, *manifest.outputs):
+        if spec.shape is not None and len(spec.shape) <= dimension:
+            msg = f"batch_dimension is {dimension}, but {spec.name!r} has shape {list(spec.shape)}"
+            raise InvalidArgumentError(msg)
+
+
+def _check_type(what: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        msg = f"{what} is {value!r}; expected {_KIND_OF_TYPE[kind]}"
+        raise InvalidArgumentError(msg)
+
+
+def _member(document: dict[str, Any], key: str, kind: type, prefix: str = "") -> Any:
+    if key not in document:
+        msg = f"the manifest has no key {prefix + key!r}"
+        raise InvalidArgumentError(msg)
+    _check_type(f"{prefix}{key}", document[key], kind)
+    return document[key]
+
+
+def _batch_dimension(document: dict[str, Any]) -> int | None:
+    if document.get("batch_dimension") is None:
+        return None
+    dimension: int = _member(document, "batch_dimension", int)
+    return dimension
+
+
+def _distributions(document: dict[str, Any]) -> dict[str, str]:
+    distributions: dict[str, str] = _member(document, "distributions", dict)
+    for name, version in distributions.items():
+        _check_type(f"distributions[{name!r}]", version, str)
+    return distributions
+
+
+def _specs(document: dict[str, Any], key: str) -> tuple[TensorSpec, ...]:
+    return tuple(
+        _spec(f"{key}[{index}]", item) for index, item in enumerate(_member(document, key, list))
+    )
+
+
+def _spec(where: str, item: Any) -> TensorSpec:
+    _check_type(where, item, dict)
+    name: str = _member(item, "name", str, f"{where}.")
+    datatype: str = _member(item, "datatype", str, f"{where}.")
+    if item.get("shape") is None:
+        return TensorSpec(name, datatype, None)
+    shape = _member(item, "shape", list, f"{where}.")
+    for extent in shape:
+        _check_type(f"an extent of {where}.shape", extent, int)
+    return TensorSpec(name, datatype, tuple(shape))
+
+
+def _document_of_spec(spec: TensorSpec) -> dict[str, Any]:
+    shape = None if spec.shape is None else list(spec.shape)
+    return {"name": spec.name, "datatype": spec.datatype, "shape": shape}

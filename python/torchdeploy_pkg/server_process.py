@@ -1,0 +1,184 @@
+"""A server in a process of its own, for scripts, notebooks and tests."""
+
+from __future__ import annotations
+
+import queue
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchdeploy_pkg.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    NotFoundError,
+)
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+_READY = re.compile(r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreter")
+
+
+def server_binary() -> Path:
+    """The server that this installation brought.
+
+    Raises:
+        NotFoundError: It brought none.
+    """
+    binary = Path(__file__).parent / "bin" / "torchdeploy-server"
+    if not binary.is_file():
+        msg = f"{binary} is missing: install torchdeploy_pkg with pip, which builds the server"
+        raise NotFoundError(msg)
+    return binary
+
+
+def server_command(
+    path: str | os.PathLike[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8001,
+    interpreters: int | None = None,
+    intra_op_threads: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> list[str]:
+    """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
+
+    The interpreters use the packages of the Python that runs this.
+
+    Raises:
+        NotFoundError: There is no such path, or this installation has no server.
+    """
+    if not Path(path).exists():
+        msg = f"{path}: no such file or folder"
+        raise NotFoundError(msg)
+    options = {
+        "--host": host,
+        "--port": port,
+        "--interpreters": interpreters,
+        "--intra-op-threads": intra_op_threads,
+        "--python": sys.executable,
+        "--cache": cache,
+    }
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    return [str(server_binary()), str(path), *(word for pair in given for word in pair)]
+
+
+class Server:
+    """Serves an archive while a ``with`` block runs.
+
+    Args:
+        path: An archive, or a folder ``NAME/VERSION/*.pt``.
+        interpreters: Number of interpreters; by default the number of cores.
+        intra_op_threads: Threads of torch's own for each call; by default the server's choice.
+        host: Address to bind to.
+        port: Port to bind to; 0 for any that is free.
+        start_timeout_s: Seconds within which every replica must have been loaded.
+        stop_timeout_s: Seconds that accepted requests are given at the end.
+
+    Attributes:
+        url: ``"HOST:PORT"``, once started.
+        models: Names of the models that are served, once started.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        interpreters: int | None = None,
+        intra_op_threads: int | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        start_timeout_s: float = 120.0,
+        stop_timeout_s: float = 30.0,
+    ) -> None:
+        self._command = server_command(
+            path,
+            host=host,
+            port=port,
+            interpreters=interpreters,
+            intra_op_threads=intra_op_threads,
+        )
+        self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self.url = ""
+        self.models: tuple[str, ...] = ()
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready.
+
+        Raises:
+            FailedPreconditionError: It ended; its own message is on stderr.
+            DeadlineExceededError: It was not ready in time, and was ended.
+        """
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        try:
+            self._wait_until_ready(time.monotonic() + self._start_timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> int:
+        """Ask the server to end, and wait until every accepted request is answered.
+
+        Returns:
+            The exit status; 0 after an orderly end, or when it was not started.
+
+        Raises:
+            InternalError: It did not end in time, and was killed.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.terminate()
+        try:
+            return process.wait(self._stop_timeout_s)
+        except subprocess.TimeoutExpired as exc:
+            process.kill()
+            process.wait()
+            msg = f"the server did not end within {self._stop_timeout_s:g} s and was killed"
+            raise InternalError(msg) from exc
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        """Passes the server's lines on for as long as it lives, so that it never blocks."""
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _wait_until_ready(self, deadline: float) -> None:
+        while True:
+            try:
+                line = self._lines.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty as exc:
+                msg = f"the server was not ready within {self._start_timeout_s:g} s"
+                raise DeadlineExceededError(msg) from exc
+            if line is None:
+                msg = "the server ended before it was ready; its message is on stderr"
+                raise FailedPreconditionError(msg)
+            match = _READY.search(line)
+            if match is not None:
+                self.url = match["url"]
+                self.models = tuple(match["names"].split(", "))
+                return
