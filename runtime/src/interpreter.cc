@@ -1,0 +1,128 @@
+#include "runtime/src/interpreter.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/engine.h"
+#include "runtime/src/engine_loader.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+namespace {
+
+// Long enough that a busy interpreter does its releases by itself at its next call.
+constexpr std::chrono::milliseconds kReleaseDelay{5};
+
+}  // namespace
+
+Interpreter::Interpreter(InterpreterKind kind, uint32_t number, EngineLoader& loader)
+    : kind_(std::move(kind)) {
+  auto started = std::make_shared<std::promise<Status>>();
+  started_ = started->get_future().share();
+  try {
+    std::thread([this, number, &loader, started] {
+      thread_id_ = std::this_thread::get_id();
+      started->set_value(StartEngine(number, loader));
+      Serve();  // Also after a failure, for what the engine began may need its thread.
+    }).detach();
+  } catch (const std::system_error& error) {
+    started->set_value(
+        Status(Code::kResourceExhausted,
+               std::string("No thread can be started for an interpreter: ") + error.what() + "."));
+  }
+}
+
+Status Interpreter::StartEngine(uint32_t number, EngineLoader& loader) {
+  Result<td_engine_api> api = loader.Load(number);
+  if (!api.ok()) {
+    return api.status();
+  }
+  td_options options{};
+  options.size = sizeof options;
+  options.slot = kind_.slot;
+  options.intra_op_threads = kind_.intra_op_threads;
+  options.python = loader.python().c_str();
+  options.context = this;
+  options.releases_pending = &ReleasesPending;
+  Result<std::unique_ptr<Engine>> engine = Engine::Create(*api, options);
+  if (!engine.ok()) {
+    return engine.status();
+  }
+  // Under the lock for releases_pending, which the engine may call at once on any thread.
+  const std::lock_guard lock(mutex_);
+  engine_ = *std::move(engine);
+  return {};
+}
+
+void Interpreter::Post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    mailbox_.push_back(std::move(work));
+  }
+  changed_.notify_one();
+}
+
+std::future<void> Interpreter::Stop() {
+  auto stopped = std::make_shared<std::promise<void>>();
+  std::future<void> future = stopped->get_future();
+  Post([this, stopped] {
+    engine_->Stop();
+    stopped->set_value();
+  });
+  return future;
+}
+
+void Interpreter::ReleasesPending(void* interpreter) {
+  auto& self = *static_cast<Interpreter*>(interpreter);
+  {
+    // Held elsewhere only to look at the mailbox, never while an interpreter is waited for.
+    const std::lock_guard lock(self.mutex_);
+    self.has_pending_releases_ = true;
+    const uint64_t entries = self.engine_ == nullptr ? 0 : self.engine_->entries();
+    self.pending_releases_ = {Clock::now() + kReleaseDelay, entries};
+  }
+  self.changed_.notify_one();
+}
+
+void Interpreter::Serve() {
+  for (;;) {
+    NextWork()();
+  }
+}
+
+std::function<void()> Interpreter::NextWork() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (!mailbox_.empty()) {
+      std::function<void()> work = std::move(mailbox_.front());
+      mailbox_.pop_front();
+      return work;
+    }
+    if (!has_pending_releases_) {
+      changed_.wait(lock);
+    } else if (Clock::now() >= pending_releases_.due) {
+      has_pending_releases_ = false;
+      return [this, entries = pending_releases_.entries] { CollectUnlessEnteredSince(entries); };
+    } else {
+      changed_.wait_until(lock, pending_releases_.due);
+    }
+  }
+}
+
+void Interpreter::CollectUnlessEnteredSince(uint64_t entries) {
+  if (engine_ != nullptr && engine_->entries() == entries) {
+    engine_->Collect();
+  }
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,72 @@
+// The handle of a pool of interpreters.
+#include "torchdeploy/interpreter_manager.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "runtime/src/archive_reader.h"
+#include "runtime/src/manifest_parser.h"
+#include "runtime/src/package_state.h"
+#include "runtime/src/pool.h"
+#include "runtime/src/session_state.h"
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/options.h"
+#include "torchdeploy/package.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+// By value, as a designated initialiser reads well at the call.
+Result<std::unique_ptr<InterpreterManager>> InterpreterManager::Create(
+    Options options) {  // NOLINT(performance-unnecessary-value-param)
+  Result<std::shared_ptr<Pool>> pool = Pool::Create(options);
+  if (!pool.ok()) {
+    return pool.status();
+  }
+  return std::unique_ptr<InterpreterManager>(new InterpreterManager(*std::move(pool)));
+}
+
+InterpreterManager::InterpreterManager(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
+
+InterpreterManager::~InterpreterManager() {
+  pool_->Retire();
+}
+
+size_t InterpreterManager::size() const {
+  return pool_->size();
+}
+
+Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
+  const Result<std::optional<std::string>> record = ReadManifestRecord(path);
+  if (!record.ok()) {
+    return record.status();
+  }
+  std::optional<Manifest> manifest;
+  if (record->has_value()) {
+    Result<Manifest> parsed = ParseManifest(**record);
+    if (!parsed.ok()) {
+      return Status(parsed.status().code(),
+                    "The manifest of '" + path + "' is not valid: " + parsed.status().message());
+    }
+    manifest = *std::move(parsed);
+  }
+  return Package(std::make_shared<PackageState>(pool_, path, std::move(manifest)));
+}
+
+Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size_t> slot) const {
+  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(*pool_, slot);
+  if (!session.ok()) {
+    return session.status();
+  }
+  return InterpreterSession(*std::move(session));
+}
+
+void InterpreterManager::Close() {
+  pool_->scheduler()->Close();
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,100 @@
+#include "runtime/src/interpreter_stock.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "runtime/src/engine_loader.h"
+#include "runtime/src/interpreter.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+InterpreterStock& InterpreterStock::OfProcess() {
+  // Never destroyed: at exit() the interpreters' threads still wait in it, and a last Obj
+  // may still be dropped.
+  static auto* const stock = new InterpreterStock;  // NOLINT(cppcoreguidelines-owning-memory)
+  return *stock;
+}
+
+Result<std::vector<Interpreter*>> InterpreterStock::Lease(EngineLoader& loader, size_t count,
+                                                          int32_t intra_op_threads) {
+  const std::vector<Interpreter*> interpreters = TakeOrStart(loader, count, intra_op_threads);
+  Status first_failure;
+  std::vector<Interpreter*> started;
+  for (Interpreter* const interpreter : interpreters) {
+    Status status = interpreter->WaitUntilStarted();  // Of each, because all use the loader.
+    if (status.ok()) {
+      started.push_back(interpreter);
+    } else if (first_failure.ok()) {
+      first_failure = status;
+    }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Interpreter* const interpreter : started) {
+      EntryOf(interpreter).started = true;
+    }
+  }
+  if (!first_failure.ok()) {
+    GiveBack(started);
+    return first_failure;
+  }
+  return interpreters;
+}
+
+std::vector<Interpreter*> InterpreterStock::TakeOrStart(EngineLoader& loader, size_t count,
+                                                        int32_t intra_op_threads) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Interpreter*> interpreters;
+  for (size_t slot = 0; slot < count; ++slot) {
+    interpreters.push_back(
+        TakeOrStartOne(loader, {loader.identity(), static_cast<uint32_t>(slot), intra_op_threads}));
+  }
+  return interpreters;
+}
+
+Interpreter* InterpreterStock::TakeOrStartOne(EngineLoader& loader, const InterpreterKind& kind) {
+  for (Entry& entry : entries_) {
+    if (entry.available && entry.interpreter->kind() == kind) {
+      entry.available = false;
+      return entry.interpreter.get();
+    }
+  }
+  const auto number = static_cast<uint32_t>(entries_.size() + 1);
+  entries_.push_back({std::make_unique<Interpreter>(kind, number, loader), false, false});
+  return entries_.back().interpreter.get();
+}
+
+InterpreterStock::Entry& InterpreterStock::EntryOf(const Interpreter* interpreter) {
+  return *std::find_if(entries_.begin(), entries_.end(),
+                       [&](const Entry& entry) { return entry.interpreter.get() == interpreter; });
+}
+
+void InterpreterStock::GiveBack(const std::vector<Interpreter*>& interpreters) {
+  const std::lock_guard lock(mutex_);
+  for (const Interpreter* const interpreter : interpreters) {
+    EntryOf(interpreter).available = true;
+  }
+}
+
+void InterpreterStock::StopAll() {
+  std::vector<std::future<void>> stopping;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Entry& entry : entries_) {
+      if (entry.started) {
+        stopping.push_back(entry.interpreter->Stop());
+      }
+    }
+  }
+  for (const std::future<void>& stopped : stopping) {
+    stopped.wait();
+  }
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,51 @@
+// All interpreters of this process, leased to managers and given back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runtime/src/engine_loader.h"
+#include "runtime/src/interpreter.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+// Thread-safe. Interpreters cannot be unloaded, so the stock owns each of them for ever; a
+// manager that is made again with the same engine gets the same ones.
+class InterpreterStock {
+ public:
+  static InterpreterStock& OfProcess();
+
+  // One interpreter for each slot from 0 to count - 1; those that are not in stock are
+  // started side by side. All or none.
+  Result<std::vector<Interpreter*>> Lease(EngineLoader& loader, size_t count,
+                                          int32_t intra_op_threads);
+  void GiveBack(const std::vector<Interpreter*>& interpreters);
+
+  // Stops all interpreters side by side and waits for that. REQUIRES: none is leased.
+  void StopAll();
+
+ private:
+  struct Entry {
+    std::unique_ptr<Interpreter> interpreter;
+    bool available = false;  // Neither leased, nor starting, nor failed.
+    bool started = false;
+  };
+
+  InterpreterStock() = default;
+
+  // Marks as leased what is in stock and begins to start the rest.
+  std::vector<Interpreter*> TakeOrStart(EngineLoader& loader, size_t count,
+                                        int32_t intra_op_threads);
+  Interpreter* TakeOrStartOne(EngineLoader& loader, const InterpreterKind& kind);
+  Entry& EntryOf(const Interpreter* interpreter);
+
+  std::mutex mutex_;
+  std::vector<Entry> entries_;  // Guarded by mutex_. Only grows.
+};
+
+}  // namespace torchdeploy

@@ -1,0 +1,52 @@
+// The handle of an opened archive.
+#include "torchdeploy/package.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "runtime/src/engine_object.h"
+#include "runtime/src/package_state.h"
+#include "runtime/src/replica_set.h"
+#include "runtime/src/session_state.h"
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+Package::Package(std::shared_ptr<PackageState> state) : state_(std::move(state)) {}
+
+const std::string& Package::path() const {
+  return state_->path();
+}
+
+const std::optional<Manifest>& Package::manifest() const {
+  return state_->manifest();
+}
+
+ReplicatedObj Package::LoadPickle(const std::string& package, const std::string& resource) const {
+  return ReplicatedObj(std::make_shared<ReplicaSet>(state_, package, resource));
+}
+
+ReplicatedObj Package::LoadEntry() const {
+  const PickleName entry = manifest().has_value() ? manifest()->entry : PickleName();
+  return LoadPickle(entry.package, entry.resource);
+}
+
+Result<InterpreterSession> Package::AcquireSession() const {
+  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(state_->pool(), {});
+  if (!session.ok()) {
+    return session.status();
+  }
+  Result<std::shared_ptr<const EngineObject>> importer = state_->ImporterIn((*session)->slot());
+  if (!importer.ok()) {
+    return importer.status();
+  }
+  (*session)->opened_for = *std::move(importer);
+  return InterpreterSession(*std::move(session));
+}
+
+}  // namespace torchdeploy

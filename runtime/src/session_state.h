@@ -1,0 +1,65 @@
+// One session, as its handle and its objects share it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "runtime/src/engine_object.h"
+#include "runtime/src/pool.h"
+#include "runtime/src/slot_scheduler.h"
+#include "torchdeploy/obj.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+// Begins with a slot held and ends when End() lets it go; objects may outlive that.
+class SessionState {
+ public:
+  // Waits for a slot. kInvalidArgument for one that is not there; else as
+  // SlotScheduler::Acquire().
+  static Result<std::shared_ptr<SessionState>> Begin(const Pool& pool,
+                                                     std::optional<size_t> wanted);
+
+  SessionState(Engine& engine, HeldSlot held)
+      : engine_(engine), thread_(std::this_thread::get_id()), held_(std::move(held)) {}
+  SessionState(const SessionState&) = delete;
+  SessionState& operator=(const SessionState&) = delete;
+
+  // kFailedPrecondition on another thread than the one that began it, or once it has ended.
+  [[nodiscard]] Status CheckUsable() const;
+  void End();
+
+  [[nodiscard]] Engine& engine() const { return engine_; }
+  [[nodiscard]] size_t slot() const { return held_->slot(); }  // REQUIRES: not ended.
+
+  // What the session was opened for: set by who opens it, and read by its handle.
+  std::shared_ptr<const EngineObject> opened_for;
+  // The handle of that.
+  Obj self;
+
+ private:
+  Engine& engine_;
+  const std::thread::id thread_;
+  std::atomic<bool> ended_ = false;
+  std::optional<HeldSlot> held_;
+};
+
+// What an Obj refers to.
+class ObjRecord {
+ public:
+  ObjRecord(std::shared_ptr<SessionState> session, std::shared_ptr<const EngineObject> object)
+      : session_(std::move(session)), object_(std::move(object)) {}
+
+  [[nodiscard]] const std::shared_ptr<SessionState>& session() const { return session_; }
+  [[nodiscard]] td_object id() const { return object_->id(); }
+  [[nodiscard]] Engine& engine() const { return object_->engine(); }
+
+ private:
+  const std::shared_ptr<SessionState> session_;
+  const std::shared_ptr<const EngineObject> object_;
+};
+
+}  // namespace torchdeploy

@@ -1,0 +1,135 @@
+// Who gets which interpreter, and when.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "torchdeploy/status.h"
+
+namespace torchdeploy {
+
+// One queue, in order of arrival, of threads that want a slot for themselves and of jobs
+// that want to be run on a slot's own thread. Thread-safe. Knows nothing of interpreters.
+//
+// Invariants, whenever no thread is inside:
+// 1. A free slot has nobody waiting who would accept it.
+// 2. A slot that is released goes to the first in the queue who accepts it, and nobody else
+//    is woken.
+// 3. Who was accepted is served, also after Close().
+class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
+ public:
+  // Runs on the slot's own thread, which holds the slot meanwhile. Must not throw.
+  using Job = std::function<void(size_t slot)>;
+
+  // The thread that a slot's jobs run on.
+  struct SlotThread {
+    std::thread::id id;
+    std::function<void(std::function<void()>)> post;  // Queues work for it; never blocks.
+  };
+
+  explicit SlotScheduler(std::vector<SlotThread> threads);
+
+  SlotScheduler(const SlotScheduler&) = delete;
+  SlotScheduler& operator=(const SlotScheduler&) = delete;
+
+  // Holds any slot, or `wanted`, for this thread; waits for it in order of arrival. A thread
+  // gets the wanted slot at once when it already holds it; each Acquire() is matched by one
+  // Release(), in any order. kUnavailable after Close(). kFailedPrecondition when the wait
+  // could not end, because each slot that would do is held by this thread, or by one that
+  // itself waits in a circle with this one.
+  // REQUIRES: wanted < size.
+  Result<size_t> Acquire(std::optional<size_t> wanted);
+  void Release(size_t slot);
+
+  // Has `job` run in any slot, or in `wanted`; never waits. kUnavailable after Close(), and
+  // `job` is left as it was.
+  Status Submit(Job& job, std::optional<size_t> wanted);
+
+  [[nodiscard]] bool ThisThreadHoldsAny() const;
+
+  // Refuses what comes later and waits until all slots are free and nobody waits. Aborts
+  // when this thread holds a slot, for that would wait for ever.
+  void Close();
+
+ private:
+  // A thread in Acquire().
+  struct Caller {
+    std::thread::id thread;
+    std::optional<size_t> granted;
+    std::condition_variable ready;
+  };
+
+  struct Waiter {
+    uint64_t arrival = 0;
+    Caller* caller = nullptr;  // Null for a job.
+    Job job;
+  };
+  using Queue = std::deque<Waiter>;
+
+  struct Slot {
+    SlotThread own;
+    std::thread::id holder;  // Of no thread when depth is 0.
+    size_t depth = 0;        // How often the holder holds it.
+    Queue waiting;           // Those who want this slot and no other.
+  };
+
+  // A job that was given to a slot, or nothing.
+  using NextJob = std::optional<Job>;
+
+  // All of these with mutex_ held.
+  std::optional<size_t> TakeFree(std::optional<size_t> wanted);
+  void Hold(size_t slot, std::thread::id holder);
+  void Enqueue(std::optional<size_t> wanted, Caller* caller, Job job);
+  Queue* FirstQueueFor(Slot& slot);
+  NextJob LetGo(size_t slot);
+  [[nodiscard]] bool Holds(std::thread::id thread) const;
+  [[nodiscard]] bool CouldEnd(std::thread::id thread, std::optional<size_t> wanted) const;
+
+  // Without it.
+  void Post(size_t slot, Job job);
+  void RunJobs(size_t slot, Job job);
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  // Guarded by mutex_. The size of slots_ is constant.
+  std::vector<Slot> slots_;
+  std::vector<size_t> free_;  // The last one freed is at the end and goes first: it is warm.
+  Queue waiting_for_any_;
+  uint64_t arrivals_ = 0;
+  bool closed_ = false;
+  // What the threads wait for that hold a slot already.
+  std::map<std::thread::id, std::optional<size_t>> waiting_holders_;
+};
+
+// A slot held by this thread until the end of a scope.
+class HeldSlot {
+ public:
+  static Result<HeldSlot> Acquire(std::shared_ptr<SlotScheduler> scheduler,
+                                  std::optional<size_t> wanted);
+
+  HeldSlot(HeldSlot&&) noexcept = default;
+  HeldSlot& operator=(HeldSlot&&) = delete;
+  HeldSlot(const HeldSlot&) = delete;
+  HeldSlot& operator=(const HeldSlot&) = delete;
+  ~HeldSlot();
+
+  [[nodiscard]] size_t slot() const { return slot_; }
+
+ private:
+  HeldSlot(std::shared_ptr<SlotScheduler> scheduler, size_t slot)
+      : scheduler_(std::move(scheduler)), slot_(slot) {}
+
+  std::shared_ptr<SlotScheduler> scheduler_;  // Null once moved from.
+  size_t slot_;
+};
+
+}  // namespace torchdeploy
