@@ -188,14 +188,18 @@ def _kind_of_list(value: Any, name: str) -> str:
         leaf = leaf[0]
     if not isinstance(leaf, (str, bytes)):
         return entry.LIST
-    if not _is_rectangular(value):
+    wire = entry.to_wire(value)
+    if not _has_shape(wire, shape_of(wire)):
         msg = f"example_inputs: the lists of text in {name!r} differ in length"
         raise InvalidArgumentError(msg)
     return entry.STRINGS if isinstance(leaf, str) else entry.BYTESTRINGS
 
 
-def _is_rectangular(value: Any) -> bool:
-    if not isinstance(value, list):
-        return True
-    shapes = {shape_of(item) if isinstance(item, list) else () for item in value}
-    return len(shapes) <= 1 and all(_is_rectangular(item) for item in value)
+def _has_shape(value: Wire, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return isinstance(value, bytes)
+    return (
+        isinstance(value, list)
+        and len(value) == shape[0]
+        and all(_has_shape(item, shape[1:]) for item in value)
+    )

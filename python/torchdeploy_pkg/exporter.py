@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.package.importer import Importer
@@ -97,17 +99,18 @@ class ModelExporter(PackageExporter):  # type: ignore[misc, unused-ignore]
 
 
 def _source_of(module: ModuleType, name: str) -> str:
-    spec = module.__spec__
-    loader = None if spec is None else spec.loader
-    if loader is None or (spec is not None and spec.origin is None):
+    file = getattr(module, "__file__", None)
+    if file is None and hasattr(module, "__path__"):
         return ""  # A namespace package.
-    get_source = getattr(loader, "get_source", None)
-    source = None if get_source is None or spec is None else get_source(spec.name)
-    if source is None:
-        where = getattr(module, "__file__", None) or "no file"
+    try:
+        # Through the loader where it can, for modules in a zip file.
+        source = inspect.getsource(module)
+    except (OSError, TypeError) as exc:
+        if file is not None and not Path(file).read_bytes():
+            return ""  # inspect refuses an empty file.
         msg = (
-            f"{name} ({where}) has no Python source that could go into the archive; "
+            f"{name} ({file or 'no file'}) has no Python source that could go into the archive; "
             f"pass extern=[{name!r}] if it is importable where the archive is served."
         )
-        raise PackagingError(msg)
-    return str(source)
+        raise PackagingError(msg) from exc
+    return source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import platform
 import tempfile
 import warnings
@@ -212,9 +211,8 @@ def _save_pickle(exporter: ModelExporter, package_name: str, resource: str, obj:
             exporter.save_pickle(package_name, resource, obj)
     except PackagingError:
         raise
-    except (pickle.PicklingError, AttributeError, TypeError) as exc:
-        raise PackagingError(explain_unpicklable(obj, exc)) from exc
     except Exception as exc:
-        # torch.package raises plain Exception for a TorchScript module.
-        msg = f"{type(obj).__name__} cannot be packaged: {exc}"
-        raise PackagingError(msg) from exc
+        if isinstance(obj, torch.jit.ScriptModule):
+            msg = "a TorchScript module cannot be packaged: give the eager module instead"
+            raise PackagingError(msg) from exc
+        raise PackagingError(explain_unpicklable(obj, exc)) from exc

@@ -87,11 +87,11 @@ class _Learner:
         self._free_outputs: dict[str, set[int] | None] = {name: set() for name in base}
         batch_dimension = None
         for group in self._groups(dynamic):
-            probe = self._probe(group, shapes)
-            if probe is None and len(group) > 1:
+            probes = self._probe(group, shapes)
+            if not probes and len(group) > 1:
                 for axis in group:
                     self._probe([axis], shapes)
-            elif probe is not None and self._is_batch(group, base, probe):
+            elif probes and all(self._is_batch(group, base, probe) for probe in probes):
                 batch_dimension = 0
         if dynamic is not None:
             self._free_inputs = {(name, dim) for name, dims in dynamic.items() for dim in dims}
@@ -137,16 +137,20 @@ class _Learner:
     def _extent(self, axis: Axis) -> int:
         return self._shapes[axis[0]][axis[1]]
 
-    def _probe(self, group: list[Axis], base: Shapes) -> dict[str, Wire] | None:
-        """Outputs with one more along these axes, or twice as many; None if both fail."""
-        extent = self._extent(group[0])
-        for more in dict.fromkeys((1, max(extent, 1))):
+    def _probe(self, group: list[Axis], base: Shapes) -> list[dict[str, Wire]]:
+        """Outputs with one more along these axes, and with twice as many, where accepted.
+
+        Both, because an output that is rounded down, as a strided convolution's, may be
+        changed by the second alone.
+        """
+        accepted = []
+        for more in dict.fromkeys((1, max(self._extent(group[0]), 1))):
             outputs = self._try(group, more)
             if outputs is not None:
                 self._free_inputs.update(group)
                 self._note_outputs(base, {name: shape_of(v) for name, v in outputs.items()})
-                return outputs
-        return None
+                accepted.append(outputs)
+        return accepted
 
     def _try(self, group: list[Axis], more: int) -> dict[str, Wire] | None:
         values = _cloned(self._template.values)

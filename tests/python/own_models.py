@@ -257,7 +257,7 @@ class NumpyInside(nn.Module):
         return {"sorted": array, "top": array[..., 0], "count": array.size}
 
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024 - users write it so
+Point = namedtuple("Point", "x y")
 
 
 class Statistics(nn.Module):

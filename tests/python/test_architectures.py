@@ -85,7 +85,10 @@ def equal(a: Any, b: Any) -> bool:
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     # Bytes, so that a NaN equals itself and -0.0 does not equal 0.0.
-    a, b = (tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b))
+    a, b = (
+        tensor.clone(memory_format=torch.contiguous_format).reshape(-1).view(torch.uint8)
+        for tensor in (a, b)
+    )
     return torch.equal(a, b)
 
 
