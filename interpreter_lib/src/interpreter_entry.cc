@@ -1,0 +1,88 @@
+// Entering the interpreter from any thread.
+#include "interpreter_lib/src/interpreter_entry.h"
+
+#include <Python.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <new>
+
+#include "interpreter_lib/src/release_queue.h"
+
+namespace torchdeploy {
+namespace {
+
+std::atomic<bool> thread_states_are_freed = true;
+
+// Such a thread ends only with the process, which must not wait for a call that hangs.
+bool IsMainThreadOfProcess() {
+  return PyThread_get_thread_native_id() == static_cast<unsigned long>(getpid());
+}
+
+// One thread's Python thread state. This library is loaded once per interpreter, so a
+// thread_local of it is one per (thread, interpreter).
+struct KeptThreadState {
+  PyThreadState* state = nullptr;
+  bool is_interpreters_own = false;  // Made by the initialisation; lives with the process.
+
+  ~KeptThreadState() {
+    if (state == nullptr || is_interpreters_own || !thread_states_are_freed.load() ||
+        IsMainThreadOfProcess()) {
+      return;
+    }
+    PyEval_RestoreThread(state);
+    PyThreadState_Clear(state);
+    PyThreadState_DeleteCurrent();
+  }
+};
+
+thread_local KeptThreadState kept;
+
+// The state with which this thread enters, made if there is none.
+PyThreadState* StateOfThisThread() {
+  if (kept.state != nullptr) {
+    return kept.state;
+  }
+  // A thread that Python itself started comes back with the state it already has.
+  if (PyThreadState* const pythons = PyGILState_GetThisThreadState(); pythons != nullptr) {
+    return pythons;
+  }
+  kept.state = PyThreadState_New(PyInterpreterState_Main());
+  if (kept.state == nullptr) {
+    throw std::bad_alloc();
+  }
+  return kept.state;
+}
+
+// Takes the lock unless this thread holds it, and says whether it did hold it.
+bool Enter() {
+  if (PyGILState_Check() == 1) {
+    return true;
+  }
+  PyEval_RestoreThread(StateOfThisThread());
+  return false;
+}
+
+}  // namespace
+
+InterpreterEntry::InterpreterEntry(ReleaseQueue& releases) : releases_(releases), nested_(Enter()) {
+  releases_.Drain();
+}
+
+InterpreterEntry::~InterpreterEntry() {
+  releases_.Drain();
+  if (!nested_) {
+    PyEval_SaveThread();
+  }
+}
+
+void LeaveAfterStart() {
+  kept.is_interpreters_own = true;
+  kept.state = PyEval_SaveThread();
+}
+
+void StopFreeingThreadStates() {
+  thread_states_are_freed.store(false);
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,120 @@
+// Starting the Python interpreter of this library, and the Python code that the engine uses.
+#include "interpreter_lib/src/interpreter_start.h"
+
+#include <Python.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "interpreter_lib/abi/interp_abi.h"
+#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/src/py_ref.h"
+#include "interpreter_lib/src/python_error.h"
+
+namespace torchdeploy {
+
+// Made by td_embed_text().
+extern const std::string_view engine_package_text;
+extern const std::string_view errors_text;
+extern const std::string_view numpy_values_text;
+extern const std::string_view settings_text;
+extern const std::string_view packages_text;
+extern const std::string_view package_sources_text;
+extern const std::string_view operator_claims_text;
+extern const std::string_view boot_text;
+
+namespace {
+
+constexpr const char* kPackage = "torchdeploy_engine";
+
+void CheckStatus(const PyStatus& status) {
+  if (PyStatus_Exception(status) != 0) {
+    const std::string where = status.func != nullptr ? std::string(status.func) + ": " : "";
+    const std::string what = status.err_msg != nullptr ? status.err_msg : "Python asked to exit";
+    throw EngineError(TD_FAILED_PRECONDITION, "Python does not start: " + where + what);
+  }
+}
+
+// Frees what a PyConfig holds.
+class Config {
+ public:
+  Config() { PyConfig_InitIsolatedConfig(&config_); }
+  Config(const Config&) = delete;
+  Config& operator=(const Config&) = delete;
+  ~Config() { PyConfig_Clear(&config_); }
+
+  PyConfig* operator->() { return &config_; }
+  PyConfig* get() { return &config_; }
+
+ private:
+  PyConfig config_{};
+};
+
+// Loads one embedded module, whose `name` is relative to the package; "" is the package.
+PyRef LoadModule(std::string_view name, std::string_view source) {
+  const std::string full = std::string(kPackage) + (name.empty() ? "" : ".") + std::string(name);
+  const std::string file = "<" + full + ">";
+  const PyRef code =
+      Take(Py_CompileString(std::string(source).c_str(), file.c_str(), Py_file_input));
+  if (name.empty()) {
+    // A path, though an empty one, makes it a package.
+    const PyRef package = Take(PyImport_AddModule(full.c_str()) == nullptr
+                                   ? nullptr
+                                   : Py_NewRef(PyImport_AddModule(full.c_str())));
+    const PyRef path = Take(PyList_New(0));
+    Check(PyObject_SetAttrString(package.get(), "__path__", path.get()));
+  }
+  return Take(PyImport_ExecCodeModuleEx(full.c_str(), code.get(), file.c_str()));
+}
+
+PyRef Attribute(const PyRef& object, const char* name) {
+  return Take(PyObject_GetAttrString(object.get(), name));
+}
+
+PyRef DictOf(const char* module) {
+  const PyRef imported = Take(PyImport_ImportModule(module));
+  return PyRef::Share(PyModule_GetDict(imported.get()));
+}
+
+}  // namespace
+
+void InitializePython(const td_options& options) {
+  if (Py_IsInitialized() != 0) {
+    throw EngineError(TD_FAILED_PRECONDITION,
+                      "this library holds an interpreter already: load a copy of its own for each");
+  }
+  PyPreConfig preconfig;
+  PyPreConfig_InitIsolatedConfig(&preconfig);
+  preconfig.utf8_mode = 1;
+  CheckStatus(Py_PreInitialize(&preconfig));
+
+  Config config;
+  config->site_import = 1;
+  config->install_signal_handlers = 0;
+  CheckStatus(PyConfig_SetBytesString(config.get(), &config->program_name, options.python));
+  CheckStatus(PyConfig_SetBytesString(config.get(), &config->executable, options.python));
+  CheckStatus(Py_InitializeFromConfig(config.get()));
+}
+
+void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) {
+  LoadModule("", engine_package_text);
+  functions->describe = Attribute(LoadModule("errors", errors_text), "describe");
+  functions->numpy_as_plain = Attribute(LoadModule("numpy_values", numpy_values_text), "as_plain");
+  const PyRef packages = LoadModule("packages", packages_text);
+  functions->open_package = Attribute(packages, "open_package");
+  functions->load_pickle = Attribute(packages, "load_pickle");
+  LoadModule("package_sources", package_sources_text);
+  LoadModule("operator_claims", operator_claims_text);
+  const PyRef boot = LoadModule("boot", boot_text);
+  functions->stop = Attribute(boot, "stop");
+
+  const PyRef settings = LoadModule("settings", settings_text);
+  functions->settings = {DictOf("warnings"), DictOf("torch.utils._device"),
+                         Attribute(Take(PyImport_ImportModule("torch")), "_GLOBAL_DEVICE_CONTEXT"),
+                         Attribute(settings, "restore_warning_filters"),
+                         Attribute(settings, "restore_deterministic")};
+  Take(PyObject_CallMethod(boot.get(), "start", "Ii", options.slot, options.intra_op_threads));
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,29 @@
+// Starting the Python interpreter of this library, and the Python code that the engine uses.
+#pragma once
+
+#include "interpreter_lib/abi/interp_abi.h"
+#include "interpreter_lib/src/call_state.h"
+#include "interpreter_lib/src/py_ref.h"
+
+namespace torchdeploy {
+
+// The embedded Python functions that the engine calls.
+struct EngineFunctions {
+  PyRef describe;  // Set first: what fails afterwards can be described.
+  PyRef open_package;
+  PyRef load_pickle;
+  PyRef numpy_as_plain;
+  PyRef stop;
+  PythonSettings settings;
+};
+
+// Initialises Python as `options` say; the calling thread is then inside the interpreter.
+// Throws EngineError: TD_FAILED_PRECONDITION when this library has an interpreter already or
+// the Python installation does not work.
+void InitializePython(const td_options& options);
+
+// Imports torch and the embedded code, prepares the interpreter for calls and fills
+// `functions`. Inside the interpreter. Throws PythonError.
+void LoadEngineFunctions(const td_options& options, EngineFunctions* functions);
+
+}  // namespace torchdeploy

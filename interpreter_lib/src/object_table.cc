@@ -1,0 +1,45 @@
+// The Python objects that the host holds by id.
+#include "interpreter_lib/src/object_table.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "interpreter_lib/abi/interp_abi.h"
+#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/src/py_ref.h"
+#include "interpreter_lib/src/release_queue.h"
+
+namespace torchdeploy {
+
+td_object ObjectTable::Add(PyRef object) {
+  auto held = std::make_unique<Held>(std::move(object));
+  const std::lock_guard lock(mutex_);
+  objects_.emplace(last_id_ + 1, std::move(held));
+  return ++last_id_;
+}
+
+PyRef ObjectTable::Get(td_object id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = objects_.find(id);
+  if (found == objects_.end()) {
+    throw EngineError(TD_FAILED_PRECONDITION,
+                      "object " + std::to_string(id) +
+                          " is not alive in this interpreter: it was released or is another's");
+  }
+  return found->second->object;
+}
+
+std::unique_ptr<Releasable> ObjectTable::Remove(td_object id) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = objects_.find(id);
+  if (found == objects_.end()) {
+    return nullptr;
+  }
+  std::unique_ptr<Releasable> removed = std::move(found->second);
+  objects_.erase(found);
+  return removed;
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,1 @@
+"""What the CPython engine runs inside its interpreter; the build embeds these files."""

@@ -1,0 +1,58 @@
+"""Errors as they leave the interpreter."""
+
+from __future__ import annotations
+
+import traceback
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """The codes of interp_abi.h that Python code here uses."""
+
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    FAILED_PRECONDITION = 9
+    DATA_LOSS = 15
+
+
+class Refusal(Exception):  # noqa: N818  # It is the engine that refuses, not the model that fails.
+    """The engine's own error: `code` says why, the message is one sentence."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def describe(exception: BaseException) -> tuple[int, bytes, bytes, bytes]:
+    """Return code, qualified type ("" for a Refusal), message and traceback, as UTF-8."""
+    code = exception.code if isinstance(exception, Refusal) else Code.UNKNOWN
+    name = "" if isinstance(exception, Refusal) else _type_name(type(exception))
+    return int(code), _utf8(name), _utf8(_message(exception)), _utf8(_traceback(exception))
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    module = str(kind.__module__)
+    if module.startswith("<torch_package_"):  # A packaged module's name, as torch mangles it.
+        module = module.partition(">.")[2]
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _message(exception: BaseException) -> str:
+    try:
+        return str(exception)
+    except BaseException as error:  # noqa: BLE001  # The model's __str__ may raise anything.
+        return f"str() of this exception raised {_type_name(type(error))}"
+
+
+def _traceback(exception: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(exception))
+    except BaseException:  # noqa: BLE001  # As above, for each exception of the chain.
+        return ""
+
+
+def _utf8(text: str) -> bytes:
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace")

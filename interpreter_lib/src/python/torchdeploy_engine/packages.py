@@ -1,0 +1,120 @@
+"""Opens torch.package archives and checks what they ask for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.package.package_importer import PackageImporter
+
+from .errors import Code, Refusal
+
+MANIFEST = "torchdeploy/manifest.json"
+FORMAT = 1
+
+
+def open_package(path: str) -> PackageImporter:
+    """Return the importer of the archive at `path`, of which nothing has run yet.
+
+    Raises:
+        Refusal: NOT_FOUND or PERMISSION_DENIED (the file cannot be read), DATA_LOSS (it is not
+            an archive, or cut short), INVALID_ARGUMENT (its manifest is not valid),
+            FAILED_PRECONDITION (it needs other versions than are installed).
+    """
+    _check_readable(path)
+    try:
+        reader: Any = torch._C.PyTorchFileReader(path)
+    except RuntimeError as error:
+        raise Refusal(Code.DATA_LOSS, f"{path} is not a torch.package archive: {error}") from error
+    if reader.has_record(MANIFEST):
+        _check_manifest(path, _read_manifest(path, reader))
+    return PackageImporter(path)
+
+
+def load_pickle(importer: object, package: str, resource: str) -> Any:
+    """Return `importer.load_pickle(package, resource)`.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT (not an importer), NOT_FOUND (no such pickle).
+    """
+    if not isinstance(importer, PackageImporter):
+        message = f"expected a torch.package importer, got {type(importer).__name__}"
+        raise Refusal(Code.INVALID_ARGUMENT, message)
+    record = f"{package.replace('.', '/')}/{resource}"
+    if not importer.zip_reader.has_record(record):
+        message = f'{importer.filename} has no pickle "{resource}" in package "{package}"'
+        raise Refusal(Code.NOT_FOUND, message)
+    return importer.load_pickle(package, resource)
+
+
+def _check_readable(path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            return
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Refusal(Code.NOT_FOUND, f"there is no file {path}") from error
+    except PermissionError as error:
+        raise Refusal(Code.PERMISSION_DENIED, f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise Refusal(Code.DATA_LOSS, f"{path} is not a torch.package archive: {error}") from error
+
+
+def _read_manifest(path: str, reader: Any) -> dict[str, Any]:
+    try:
+        record = reader.get_record(MANIFEST)
+    except RuntimeError as error:
+        raise Refusal(Code.DATA_LOSS, f"the manifest of {path} is damaged: {error}") from error
+    try:
+        manifest = json.loads(record)
+    except ValueError as error:
+        raise _invalid(path, f"it is not JSON: {error}") from error
+    if not isinstance(manifest, dict):
+        raise _invalid(path, "it is not a JSON object")
+    return manifest
+
+
+def _invalid(path: str, reason: str) -> Refusal:
+    return Refusal(Code.INVALID_ARGUMENT, f"the manifest of {path} is not valid: {reason}")
+
+
+def _check_manifest(path: str, manifest: dict[str, Any]) -> None:
+    if manifest.get("format") != FORMAT:
+        found = manifest.get("format")
+        message = f"{path} has manifest format {found!r}; this reader knows {FORMAT}"
+        raise Refusal(Code.FAILED_PRECONDITION, message)
+    distributions = manifest.get("distributions", {})
+    if not isinstance(distributions, dict):
+        raise _invalid(path, '"distributions" is not an object')
+    problems = [
+        *_release_problems("Python", manifest.get("python"), platform.python_version()),
+        *_release_problems("torch", manifest.get("torch"), str(torch.__version__)),
+        *(text for name in sorted(distributions) for text in _problems(name, distributions[name])),
+    ]
+    if problems:
+        message = f"{path} needs other versions than are installed: {'; '.join(problems)}"
+        raise Refusal(Code.FAILED_PRECONDITION, message)
+
+
+def _release_problems(name: str, wanted: object, found: str) -> list[str]:
+    """Compare major and minor; an absent key asks for nothing."""
+    if wanted is None or str(wanted).split(".")[:2] == found.split(".")[:2]:
+        return []
+    return [f"{name} {wanted} is wanted, {found} is here"]
+
+
+def _problems(name: str, wanted: object) -> list[str]:
+    try:
+        found = importlib.metadata.version(name)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return [f"{name} {wanted} is wanted, none is here"]
+    if _public(str(wanted)) == _public(found):
+        return []
+    return [f"{name} {wanted} is wanted, {found} is here"]
+
+
+def _public(version: str) -> str:
+    return version.partition("+")[0]
