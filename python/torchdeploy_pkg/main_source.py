@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ADVICE = "move it, with what it uses, into a module (a .py file) and import it from there."
+_DOING = (ast.Assign, ast.Expr)
 _BINDING_BLOCKS = (ast.If, ast.Try, ast.With, ast.For)
 
 
@@ -29,8 +30,9 @@ def alias_of_main() -> str:
 def source_of_main(names: Iterable[str]) -> str:
     """The statements of ``__main__`` that define `names`, and all that these use.
 
-    Statements that only do something (training, the packaging itself) are left out, and
-    so is what stands under ``if __name__ == "__main__":``.
+    Operators that the script defines with torch.library are kept, too. Statements that only
+    do something (training, the packaging itself) are left out, and so is what stands under
+    ``if __name__ == "__main__":``.
 
     Raises:
         PackagingError: There is no source, or a name is not defined at its top level.
@@ -71,14 +73,40 @@ def _needed(statements: list[ast.stmt], roots: set[str]) -> list[ast.stmt]:
     if missing:
         msg = f"{', '.join(missing)}: not defined at the top level of __main__; {_ADVICE}"
         raise PackagingError(msg)
-    kept: set[ast.stmt] = set()
-    open_names = sorted(roots)
+    kept = _registrations(statements)
+    open_names = sorted(roots.union(*(_used_names(node) for node in kept)))
     while open_names:
         for node in binders.get(open_names.pop(), ()):
             if node not in kept:
                 kept.add(node)
                 open_names.extend(_used_names(node))
     return [node for node in statements if node in kept]
+
+
+def _registrations(statements: list[ast.stmt]) -> set[ast.stmt]:
+    """Statements that define operators with torch.library, which the model calls by text."""
+    names = {
+        alias.asname or alias.name
+        for node in statements
+        if isinstance(node, ast.ImportFrom) and node.module in ("torch", "torch.library")
+        for alias in node.names
+        if node.module == "torch.library" or alias.name == "library"
+    }
+    found: set[ast.stmt] = set()
+    for node in statements:
+        doers = getattr(node, "decorator_list", [node] if isinstance(node, _DOING) else [])
+        if any(_mentions_library(doer, names) for doer in doers):
+            found.add(node)
+            names.update(_bound_names(node))
+    return found
+
+
+def _mentions_library(node: ast.AST, names: set[str]) -> bool:
+    return any(
+        (isinstance(child, ast.Attribute) and ast.unparse(child) == "torch.library")
+        or (isinstance(child, ast.Name) and child.id in names)
+        for child in ast.walk(node)
+    )
 
 
 def _bound_names(node: ast.stmt) -> Iterator[str]:

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,6 @@ class Server:
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.Queue[str | None] = queue.Queue()
         self.url = ""
         self.models: tuple[str, ...] = ()
 
@@ -131,9 +129,10 @@ class Server:
             DeadlineExceededError: It was not ready in time, and was ended.
         """
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        found: queue.Queue[re.Match[str] | None] = queue.Queue()
+        threading.Thread(target=_read, args=(self._process, found), daemon=True).start()
         try:
-            self._wait_until_ready(time.monotonic() + self._start_timeout_s)
+            self._wait_until_ready(found)
         except BaseException:
             self.stop()
             raise
@@ -159,26 +158,25 @@ class Server:
             msg = f"the server did not end within {self._stop_timeout_s:g} s and was killed"
             raise InternalError(msg) from exc
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        """Passes the server's lines on for as long as it lives, so that it never blocks."""
-        assert process.stdout is not None
-        with process.stdout as lines:
-            for line in lines:
-                self._lines.put(line)
-        self._lines.put(None)
+    def _wait_until_ready(self, found: queue.Queue[re.Match[str] | None]) -> None:
+        try:
+            match = found.get(timeout=self._start_timeout_s)
+        except queue.Empty as exc:
+            msg = f"the server was not ready within {self._start_timeout_s:g} s"
+            raise DeadlineExceededError(msg) from exc
+        if match is None:
+            msg = "the server ended before it was ready; its message is on stderr"
+            raise FailedPreconditionError(msg)
+        self.url = match["url"]
+        self.models = tuple(match["names"].split(", "))
 
-    def _wait_until_ready(self, deadline: float) -> None:
-        while True:
-            try:
-                line = self._lines.get(timeout=max(deadline - time.monotonic(), 0))
-            except queue.Empty as exc:
-                msg = f"the server was not ready within {self._start_timeout_s:g} s"
-                raise DeadlineExceededError(msg) from exc
-            if line is None:
-                msg = "the server ended before it was ready; its message is on stderr"
-                raise FailedPreconditionError(msg)
+
+def _read(process: subprocess.Popen[str], found: queue.Queue[re.Match[str] | None]) -> None:
+    """Finds the ready line, and reads on for as long as the server lives, so that it can write."""
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
             match = _READY.search(line)
             if match is not None:
-                self.url = match["url"]
-                self.models = tuple(match["names"].split(", "))
-                return
+                found.put(match)
+    found.put(None)

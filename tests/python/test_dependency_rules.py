@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +70,10 @@ def test_user_has_the_last_word() -> None:
 
 
 def test_distributions_are_named_with_their_versions() -> None:
-    import click
-    from google import protobuf
-
     modules = ["os", "torch.nn", "click.core", "google.protobuf.descriptor", "own_models"]
     assert DependencyRules().distributions_of(modules) == {
-        "click": __import__("importlib.metadata").metadata.version(click.__name__),
-        "protobuf": protobuf.__version__,
+        "click": metadata.version("click"),
+        "protobuf": metadata.version("protobuf"),
     }
 
 
@@ -231,13 +229,42 @@ def test_model_defined_in_a_module_run_with_m_keeps_its_relative_imports(
     assert check(run_python(read, "net.pt", cwd=tmp_path / "out")) == f"{[[3.0] * 3] * 2}\n"
 
 
+OPERATOR = """
+    import torch
+
+    @torch.library.custom_op("dependency_test::triple", mutates_args=())
+    def triple(x: torch.Tensor) -> torch.Tensor:
+        return 3 * x
+
+    @triple.register_fake
+    def _(x):
+        return torch.empty_like(x)
+
+    class Net(torch.nn.Module):
+        def forward(self, x):
+            return torch.ops.dependency_test.triple(x)
+
+    from torchdeploy_pkg import package
+    package(Net().eval(), "out/net.pt", example_inputs=torch.ones(2, 3))
+"""
+
+
+def test_operator_defined_in_a_script_travels(tmp_path: Path, run_python: Run) -> None:
+    write(tmp_path / "script.py", PREFIX + textwrap.dedent(OPERATOR))
+    check(run_python("script.py", cwd=tmp_path))
+    read = write(tmp_path / "out" / "read.py", READ)
+    assert check(run_python(read, "net.pt", cwd=tmp_path / "out")) == f"{[[3.0] * 3] * 2}\n"
+
+
 CELLS = [
     "import torch\nfrom torch import nn",
     "FACTOR = 5.0\nclass Net(nn.Module):\n    def forward(self, x):\n        return x",
     "this is no python",
     "class Net(nn.Module):\n    def forward(self, x):\n        return x * FACTOR",
-    ("from torchdeploy_pkg import package\n"
-    "package(Net().eval(), 'out/net.pt', example_inputs=torch.ones(2, 3))"),
+    (
+        "from torchdeploy_pkg import package\n"
+        "package(Net().eval(), 'out/net.pt', example_inputs=torch.ones(2, 3))"
+    ),
 ]
 
 # What IPython does: the cells are run in __main__, which has no file, and kept in In.
