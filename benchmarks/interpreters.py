@@ -1,0 +1,99 @@
+"""`make bench`: throughput of one server with 1 interpreter and with n, on a GIL-bound model.
+
+Both servers run throughout and are asked in turns, so that a machine that changes its speed
+changes it for both; the figure is the median of the ratios of neighbouring turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from torchdeploy_pkg import Client, Server, package
+
+LAYERS = 500  # About 10 ms a call, nearly all of it in the interpreter.
+THREADS_PER_INTERPRETER = 2  # One request runs, one waits: no interpreter is ever idle.
+
+
+class TinyLayers(torch.nn.Module):
+    """Many layers with next to no arithmetic: what Python itself costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(LAYERS))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (batch, 16) to (batch, 16), FP32."""
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return x
+
+
+def calls_per_second(url: str, interpreters: int, seconds: float) -> float:
+    """Ask from enough threads for `seconds`; every answer is waited for."""
+    x = np.ones((1, 16), np.float32)
+    end = time.perf_counter() + seconds
+
+    def ask(client: Client) -> int:
+        calls = 0
+        while time.perf_counter() < end:
+            client.infer("tiny_layers", {"x": x})
+            calls += 1
+        return calls
+
+    threads = interpreters * THREADS_PER_INTERPRETER
+    clients = [Client(url) for _ in range(threads)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        calls = sum(pool.map(ask, clients))
+    elapsed_s = time.perf_counter() - start
+    for client in clients:
+        client.close()
+    return calls / elapsed_s
+
+
+def main() -> None:
+    """Run the benchmark and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--interpreters", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of one turn")
+    options = parser.parse_args()
+    n = options.interpreters
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "tiny_layers.pt"
+        package(TinyLayers().eval(), archive, example_inputs=torch.ones(1, 16))
+        with (
+            Server(archive, interpreters=1, intra_op_threads=1) as one,
+            Server(archive, interpreters=n, intra_op_threads=1) as many,
+        ):
+            for server, count in ((one, 1), (many, n)):
+                calls_per_second(server.url, count, 1.0)
+            rows = [
+                (
+                    calls_per_second(one.url, 1, options.seconds),
+                    calls_per_second(many.url, n, options.seconds),
+                )
+                for _ in track(range(options.rounds), "Measuring", console=console)
+            ]
+    ratios = sorted(b / a for a, b in rows)
+    console.print(f"1 interpreter    {statistics.median(a for a, _ in rows):7.1f} calls/s")
+    console.print(f"{n} interpreters   {statistics.median(b for _, b in rows):7.1f} calls/s")
+    console.print(
+        f"ratio            {statistics.median(ratios):7.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main()
