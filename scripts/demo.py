@@ -80,23 +80,23 @@ def print_similarities(embeddings: np.ndarray[Any, Any]) -> None:
 def serve_and_check(archive: Path, interpreters: int) -> float:
     """Start a server, check its answers, and return its sentences per second."""
     start = time.perf_counter()
-    with console.status(f"Starting a server with {interpreters} interpreter(s) ..."):
-        server = Server(archive, interpreters=interpreters)
-        server.start()
-    ready_s = time.perf_counter() - start
-    with server:
+    with (
+        console.status(f"Starting a server with {interpreters} interpreter(s) ...") as status,
+        Server(archive, interpreters=interpreters) as server,
+    ):
+        ready_s = time.perf_counter() - start
         console.print(f"serving    {server.url}, {interpreters} interpreter(s), {ready_s:.1f} s")
-        with console.status(f"{REQUESTS} requests from {CLIENT_THREADS} threads ..."):
-            throughput, error = measure(server.url)
+        status.update(f"{REQUESTS} requests from {CLIENT_THREADS} threads ...")
+        throughput, error = measure(server.url)
         console.print(f"           {throughput:.0f} sentences/s")
         console.print(f"checked    largest difference to plain Python: {error:.1e}")
         if not error < TOLERANCE:
             msg = f"the served embeddings differ by {error}"
             raise SystemExit(msg)
-        client = triton.InferenceServerClient(server.url)
         if interpreters > 1:
+            client = triton.InferenceServerClient(server.url)
             print_similarities(embed(client, SENTENCES))
-        client.close()
+            client.close()
     return throughput
 
 
