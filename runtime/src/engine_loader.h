@@ -2,11 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy {
@@ -31,13 +29,5 @@ class EngineLoader {
   // Interpreters of loaders with equal identity can stand in for each other.
   [[nodiscard]] virtual const std::string& identity() const = 0;
 };
-
-// The loader that `options` ask for: of options.engine_library, else of private copies of
-// the CPython engine.
-Result<std::unique_ptr<EngineLoader>> MakeEngineLoader(const Options& options);
-
-// Resolves td_engine_get_api in a library that dlopen() returned and shakes hands with it.
-// `path` is for messages.
-Result<td_engine_api> ReadEngineApi(void* library, const std::string& path);
 
 }  // namespace torchdeploy

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/src/engine_choice.h"
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/interpreter.h"
 #include "runtime/src/interpreter_stock.h"

@@ -103,6 +103,15 @@ bool SlotScheduler::ThisThreadHoldsAny() const {
   return Holds(std::this_thread::get_id());
 }
 
+size_t SlotScheduler::waiting() const {
+  const std::lock_guard lock(mutex_);
+  size_t count = waiting_for_any_.size();
+  for (const Slot& slot : slots_) {
+    count += slot.waiting.size();
+  }
+  return count;
+}
+
 void SlotScheduler::Close() {
   std::unique_lock lock(mutex_);
   closed_ = true;

@@ -55,6 +55,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   Status Submit(Job& job, std::optional<size_t> wanted);
 
   [[nodiscard]] bool ThisThreadHoldsAny() const;
+  // Threads and jobs that wait for a slot now.
+  [[nodiscard]] size_t waiting() const;
 
   // Refuses what comes later and waits until all slots are free and nobody waits. Aborts
   // when this thread holds a slot, for that would wait for ever.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/engine_handshake.h"
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/isolation/file_identity.h"
 #include "runtime/src/isolation/library_cache.h"
