@@ -28,6 +28,7 @@ using Json = nlohmann::json;
 constexpr int kFormat = 1;
 constexpr int kMaxDepth = 64;
 constexpr size_t kMaxQuotedBytes = 80;
+constexpr size_t kMaxParserMessageBytes = 200;  // It quotes what it read.
 
 constexpr std::array<std::string_view, 14> kDatatypes = {
     "BOOL",  "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16",
@@ -39,17 +40,23 @@ class InvalidManifest : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-std::string Quote(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kMaxQuotedBytes) {
-    text.resize(kMaxQuotedBytes);
+// Cuts between characters of UTF-8.
+std::string Shortened(std::string text, size_t most_bytes) {
+  if (text.size() > most_bytes) {
+    size_t end = most_bytes;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
+      --end;
+    }
+    text.resize(end);
     text += "...";
   }
   return text;
 }
 
 [[noreturn]] void Refuse(const std::string& key, const Json& value, const std::string& expected) {
-  throw InvalidManifest(key + " is " + Quote(value) + "; expected " + expected + ".");
+  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  throw InvalidManifest(Shortened(key, kMaxQuotedBytes) + " is " +
+                        Shortened(text, kMaxQuotedBytes) + "; expected " + expected + ".");
 }
 
 const Json& Member(const Json& object, const std::string& key, const std::string& where = "") {
@@ -160,8 +167,8 @@ std::optional<int64_t> BatchDimension(const Json& value, const Manifest& manifes
     for (const TensorSpec& spec : *specs) {
       if (spec.shape.has_value() && static_cast<uint64_t>(dimension) >= spec.shape->size()) {
         Refuse("batch_dimension", value,
-               "one that '" + spec.name + "' has, which has " + std::to_string(spec.shape->size()) +
-                   " dimensions");
+               "one that '" + Shortened(spec.name, kMaxQuotedBytes) + "' has, which has " +
+                   std::to_string(spec.shape->size()) + " dimensions");
       }
     }
   }
@@ -188,7 +195,8 @@ Json Parse(std::string_view text) {
   try {
     return Json::parse(text, check_depth);
   } catch (const Json::exception& error) {
-    throw InvalidManifest(std::string("it is not JSON: ") + error.what() + ".");
+    throw InvalidManifest("it is not JSON: " + Shortened(error.what(), kMaxParserMessageBytes) +
+                          ".");
   }
 }
 

@@ -33,21 +33,25 @@
 // | live_objects          | objects alive in this interpreter, functions not counted      |
 // | live_tensors          | tensors of this process that crossed and are not deleted yet  |
 // | hanging, release      | calls that hang now in this process; None, and ends them      |
-// | created, stopped      | interpreters of this process                                  |
+// | created               | interpreters of this process so far                           |
 // | collects              | collect() calls of this process                               |
 // | fail_create(slot)     | None, and the next create() of that slot fails (TD_INTERNAL)  |
 // | fail_next_load        | None, and the next load of flaky.pkl fails                    |
 //
 // Another module is ModuleNotFoundError, another name AttributeError. A dict has its str
 // keys as attributes. Releases are queued, announced by releases_pending and done by the
-// next function that enters or by collect(), as the CPython engine does it.
+// next function that enters or by collect(), as the CPython engine does it. stop() writes
+// "fake engine: interpreter SLOT stopped" to stderr and aborts on another thread than create()'s.
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -83,6 +87,7 @@ using Object = std::variant<Importer, Model, Function, Value>;
 
 struct td_engine {
   FakeInterpreter interpreter;
+  const std::thread::id thread = std::this_thread::get_id();
   void* context = nullptr;
   void (*releases_pending)(void* context) = nullptr;
 
@@ -168,8 +173,13 @@ td_code Create(const td_options* options, td_engine** out, td_error* error) {
   return TD_OK;
 }
 
-void Stop(td_engine* /*engine*/) {
-  FakeProcess::Get().stopped.fetch_add(1);
+void Stop(td_engine* engine) {
+  const unsigned slot = engine->interpreter.slot;
+  if (engine->thread != std::this_thread::get_id()) {
+    std::fprintf(stderr, "fake engine: interpreter %u is stopped on a foreign thread\n", slot);
+    std::abort();
+  }
+  std::fprintf(stderr, "fake engine: interpreter %u stopped\n", slot);
 }
 
 td_code OpenPackage(td_engine* engine, const char* path, td_object* out, td_error* error) {

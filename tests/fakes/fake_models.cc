@@ -214,8 +214,6 @@ const std::map<std::string, Function>& Functions() {
          FakeProcess::Get().ReleaseHanging();
          return Nothing();
        }},
-      {"stopped",
-       [](int64_t, const FakeArguments&) { return Value(FakeProcess::Get().stopped.load()); }},
   };
   return functions;
 }

@@ -26,7 +26,6 @@ class FakeProcess {
   int64_t hanging();
 
   std::atomic<int64_t> created = 0;
-  std::atomic<int64_t> stopped = 0;
   std::atomic<int64_t> collects = 0;
   std::atomic<int64_t> fail_create_of_slot = -1;
   std::atomic<bool> fail_next_load = false;
