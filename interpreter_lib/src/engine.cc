@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
 #include <string>
@@ -161,9 +162,8 @@ td_code Create(const td_options* options, td_engine** out, td_error* error) {
     try {
       LoadEngineFunctions(*options, &engine->functions);
     } catch (const PythonError& failure) {
-      const EngineError described = DescribePythonError(failure, engine->functions.describe.get());
-      engine->functions = {};
-      throw described;
+      // This thread stays inside an interpreter that did not start: nobody else will enter.
+      throw DescribePythonError(failure, engine->functions.describe.get());
     }
     LeaveAfterStart();
     *out = engine.release();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -15,22 +16,24 @@ class EngineError : public std::exception {
  public:
   EngineError(td_code code, std::string message) : EngineError(code, std::move(message), {}, {}) {}
   EngineError(td_code code, std::string message, std::string type, std::string traceback)
-      : code_(code),
-        message_(std::move(message)),
-        type_(std::move(type)),
-        traceback_(std::move(traceback)) {}
+      : content_(std::make_shared<const Content>(
+            Content{code, std::move(message), std::move(type), std::move(traceback)})) {}
 
-  [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
-  [[nodiscard]] td_code code() const { return code_; }
-  [[nodiscard]] const std::string& message() const { return message_; }
-  [[nodiscard]] const std::string& type() const { return type_; }
-  [[nodiscard]] const std::string& traceback() const { return traceback_; }
+  [[nodiscard]] const char* what() const noexcept override { return content_->message.c_str(); }
+  [[nodiscard]] td_code code() const { return content_->code; }
+  [[nodiscard]] const std::string& message() const { return content_->message; }
+  [[nodiscard]] const std::string& type() const { return content_->type; }
+  [[nodiscard]] const std::string& traceback() const { return content_->traceback; }
 
  private:
-  td_code code_;
-  std::string message_;
-  std::string type_;
-  std::string traceback_;
+  struct Content {
+    td_code code;
+    std::string message;
+    std::string type;
+    std::string traceback;
+  };
+
+  std::shared_ptr<const Content> content_;  // Shared, so that a copy cannot throw.
 };
 
 // Fills `out` (null is allowed) and returns the error's code. Never throws: without memory

@@ -3,7 +3,6 @@
 
 #include <Python.h>
 
-#include <array>
 #include <string>
 #include <string_view>
 
@@ -15,14 +14,14 @@
 namespace torchdeploy {
 
 // Made by td_embed_text().
-extern const std::string_view engine_package_text;
-extern const std::string_view errors_text;
-extern const std::string_view numpy_values_text;
-extern const std::string_view settings_text;
-extern const std::string_view packages_text;
-extern const std::string_view package_sources_text;
-extern const std::string_view operator_claims_text;
-extern const std::string_view boot_text;
+extern const std::string_view kEnginePackageText;
+extern const std::string_view kErrorsText;
+extern const std::string_view kNumpyValuesText;
+extern const std::string_view kSettingsText;
+extern const std::string_view kPackagesText;
+extern const std::string_view kPackageSourcesText;
+extern const std::string_view kOperatorClaimsText;
+extern const std::string_view kBootText;
 
 namespace {
 
@@ -98,18 +97,18 @@ void InitializePython(const td_options& options) {
 }
 
 void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) {
-  LoadModule("", engine_package_text);
-  functions->describe = Attribute(LoadModule("errors", errors_text), "describe");
-  functions->numpy_as_plain = Attribute(LoadModule("numpy_values", numpy_values_text), "as_plain");
-  const PyRef packages = LoadModule("packages", packages_text);
+  LoadModule("", kEnginePackageText);
+  functions->describe = Attribute(LoadModule("errors", kErrorsText), "describe");
+  functions->numpy_as_plain = Attribute(LoadModule("numpy_values", kNumpyValuesText), "as_plain");
+  const PyRef packages = LoadModule("packages", kPackagesText);
   functions->open_package = Attribute(packages, "open_package");
   functions->load_pickle = Attribute(packages, "load_pickle");
-  LoadModule("package_sources", package_sources_text);
-  LoadModule("operator_claims", operator_claims_text);
-  const PyRef boot = LoadModule("boot", boot_text);
+  LoadModule("package_sources", kPackageSourcesText);
+  LoadModule("operator_claims", kOperatorClaimsText);
+  const PyRef boot = LoadModule("boot", kBootText);
   functions->stop = Attribute(boot, "stop");
 
-  const PyRef settings = LoadModule("settings", settings_text);
+  const PyRef settings = LoadModule("settings", kSettingsText);
   functions->settings = {DictOf("warnings"), DictOf("torch.utils._device"),
                          Attribute(Take(PyImport_ImportModule("torch")), "_GLOBAL_DEVICE_CONTEXT"),
                          Attribute(settings, "restore_warning_filters"),

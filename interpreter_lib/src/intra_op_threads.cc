@@ -5,10 +5,12 @@
 
 // libgomp's, found at load time through torch, which names the one to use. Null when torch
 // was built without OpenMP: its own pool then belongs to the interpreter alone.
+// NOLINTBEGIN(readability-identifier-naming): the names are OpenMP's.
 extern "C" {
 __attribute__((weak)) int omp_get_max_threads();
 __attribute__((weak)) void omp_set_num_threads(int count);
 }
+// NOLINTEND(readability-identifier-naming)
 
 namespace torchdeploy {
 namespace {

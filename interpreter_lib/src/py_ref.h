@@ -20,7 +20,7 @@ class PyRef {
     PyRef dropped(std::exchange(object_, std::exchange(other.object_, nullptr)));
     return *this;
   }
-  PyRef(const PyRef& other) : object_(Py_XNewRef(other.object_)) {}
+  PyRef(const PyRef& other) noexcept : object_(Py_XNewRef(other.object_)) {}
   PyRef& operator=(const PyRef& other) { return *this = PyRef(other); }
   ~PyRef() { Py_XDECREF(object_); }
 

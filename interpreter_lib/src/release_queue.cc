@@ -1,10 +1,10 @@
 // What the host has dropped and the interpreter must still destroy.
 #include "interpreter_lib/src/release_queue.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <new>
-#include <utility>
 #include <vector>
 
 namespace torchdeploy {
@@ -46,7 +46,7 @@ void ReleaseQueue::Close() noexcept {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   for (auto& item : items_) {
-    (void)item.release();
+    [[maybe_unused]] const Releasable* const leaked = item.release();
   }
   items_.clear();
   pending_.store(false, std::memory_order_relaxed);

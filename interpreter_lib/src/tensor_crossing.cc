@@ -43,7 +43,7 @@ struct ExportedTensor : Releasable {
 
   const at::Tensor tensor;
   ReleaseQueue& releases;
-  DLManagedTensorVersioned managed{};
+  DLManagedTensorVersioned managed;
 };
 
 // Owns what the host handed over; torch keeps copies of it as the tensor's deleter.
@@ -141,20 +141,23 @@ DLManagedTensorVersioned* ExportTensor(PyObject* object, ReleaseQueue& releases,
   if (const std::string reason = WhyNotPlain(tensor); !reason.empty()) {
     Refuse(object, place, reason);
   }
+  const auto reason_of_dlpack = [&] {
+    return "of dtype torch." + std::string(c10::getDtypeNames(tensor.scalar_type()).first) +
+           " on device " + tensor.device().str() + ", which DLPack does not have";
+  };
   try {
     const at::NoGradGuard no_grad;
     // variable_data() detaches without a view relation and without a Python wrapper.
     auto exported = std::make_unique<ExportedTensor>(
         tensor.resolve_conj().resolve_neg().variable_data(), releases);
     // torch exports some of its dtypes as others.
-    if (at::toScalarType(exported->managed.dl_tensor.dtype) == tensor.scalar_type()) {
-      return &exported.release()->managed;
+    if (at::toScalarType(exported->managed.dl_tensor.dtype) != tensor.scalar_type()) {
+      Refuse(object, place, reason_of_dlpack());
     }
-  } catch (const c10::Error&) {  // Refused below.
+    return &exported.release()->managed;
+  } catch (const c10::Error&) {
+    Refuse(object, place, reason_of_dlpack());
   }
-  Refuse(object, place,
-         "of dtype torch." + std::string(c10::getDtypeNames(tensor.scalar_type()).first) +
-             " on device " + tensor.device().str() + ", which DLPack does not have");
 }
 
 bool IsAliased(const DLManagedTensorVersioned& exported) {

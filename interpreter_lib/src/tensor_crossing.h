@@ -22,11 +22,11 @@ namespace torchdeploy {
 // Throws EngineError(TD_INVALID_ARGUMENT) when torch has no such tensor.
 PyRef ImportTensor(DLManagedTensorVersioned* managed, const Place& place);
 
-// The memory of `tensor` as DLPack; conjugate and negative views are resolved, requires_grad
+// The memory of a torch.Tensor as DLPack; conjugate and negative views are resolved, requires_grad
 // is dropped. The deleter may be called on any thread, with or without an interpreter's lock,
 // and hands the memory to `releases`, which must outlive it.
 // Throws EngineError(TD_INVALID_ARGUMENT) for what is not strided, dense and materialised.
-DLManagedTensorVersioned* ExportTensor(PyObject* tensor, ReleaseQueue& releases,
+DLManagedTensorVersioned* ExportTensor(PyObject* object, ReleaseQueue& releases,
                                        const Place& place);
 
 // Whether anything besides `exported` (from ExportTensor) can reach its memory.

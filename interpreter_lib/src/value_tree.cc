@@ -27,6 +27,19 @@ void FreeValues(td_value* values, size_t size) noexcept {
   std::for_each(values, values + size, [](td_value& value) { FreeTree(&value); });
 }
 
+using Values = std::pair<td_value*, size_t>;
+
+// The values inside a container, keys aside.
+Values ChildrenOf(const td_value& value) {
+  if (value.kind == TD_KIND_LIST || value.kind == TD_KIND_TUPLE) {
+    return {value.as.sequence.items, value.as.sequence.size};
+  }
+  if (value.kind == TD_KIND_DICT) {
+    return {value.as.dict.values, value.as.dict.size};
+  }
+  return {};
+}
+
 }  // namespace
 
 ValueTree::~ValueTree() {
@@ -84,19 +97,18 @@ void FreeTree(td_value* value) noexcept {
 }
 
 void ForEachTensor(td_value* values, size_t size, void (*visit)(td_value&)) {
-  std::vector<std::pair<td_value*, size_t>> open = {{values, size}};
+  std::vector<Values> open = {{values, size}};
   while (!open.empty()) {
     const auto [first, count] = open.back();
     open.pop_back();
-    for (td_value* value = first; value != first + count; ++value) {
-      if (value->kind == TD_KIND_TENSOR && value->as.tensor != nullptr) {
-        visit(*value);
-      } else if (value->kind == TD_KIND_LIST || value->kind == TD_KIND_TUPLE) {
-        open.emplace_back(value->as.sequence.items, value->as.sequence.size);
-      } else if (value->kind == TD_KIND_DICT) {
-        open.emplace_back(value->as.dict.values, value->as.dict.size);
+    std::for_each(first, first + count, [&open, visit](td_value& value) {
+      if (value.kind == TD_KIND_TENSOR && value.as.tensor != nullptr) {
+        visit(value);
       }
-    }
+      if (const Values children = ChildrenOf(value); children.second != 0) {
+        open.push_back(children);
+      }
+    });
   }
 }
 

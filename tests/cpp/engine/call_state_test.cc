@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <iostream>
+#include <ratio>
 #include <string>
 #include <thread>
 #include <vector>

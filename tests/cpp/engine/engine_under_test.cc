@@ -26,7 +26,7 @@ namespace {
 decltype(&td_engine_get_api) LoadLibrary() {
   void* const library = dlopen(ENGINE_LIBRARY, RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
-    Abort(dlerror());
+    Abort(std::string("cannot load ") + ENGINE_LIBRARY);
   }
   return reinterpret_cast<decltype(&td_engine_get_api)>(dlsym(library, "td_engine_get_api"));
 }

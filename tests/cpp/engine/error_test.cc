@@ -1,6 +1,5 @@
 // How Python's exceptions and the engine's own refusals look outside.
 #include <string>
-#include <vector>
 
 #include <gtest/gtest.h>
 

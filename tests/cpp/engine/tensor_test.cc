@@ -1,6 +1,5 @@
 // Tensors both ways: dtypes, shapes, views, and what is refused.
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>

@@ -1,5 +1,6 @@
 // Many threads in one interpreter.
 #include <atomic>
+#include <cstddef>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,20 +20,27 @@ class ThreadTest : public ::testing::Test {
   EngineUnderTest& engine_ = EngineUnderTest::Get();
 };
 
+constexpr int kThreads = 8;
+constexpr int kCalls = 500;
+
+// How many of one thread's calls gave the right answer.
+int CountRightAnswers(EngineUnderTest& engine, td_object twice, int thread) {
+  int right = 0;
+  for (int call = 0; call < kCalls; ++call) {
+    const auto number = static_cast<float>(thread * kCalls + call);
+    Outcome outcome = engine.Call(twice, {Arena::Tensor(FloatTensor({1}, {number}))});
+    right += Floats(outcome.value()) == std::vector<float>{2 * number} ? 1 : 0;
+  }
+  return right;
+}
+
 TEST_F(ThreadTest, ConcurrentCallsEachGetTheirOwnAnswer) {
-  constexpr int kThreads = 8;
-  constexpr int kCalls = 500;
   const td_object twice = engine_.Eval("lambda x: x * 2");
   std::atomic<int> right = 0;
-  std::vector<std::thread> threads;
+  std::vector<std::thread> threads(kThreads);
   for (int thread = 0; thread < kThreads; ++thread) {
-    threads.emplace_back([this, thread, twice, &right] {
-      for (int call = 0; call < kCalls; ++call) {
-        const auto number = static_cast<float>(thread * kCalls + call);
-        Outcome outcome = engine_.Call(twice, {Arena::Tensor(FloatTensor({1}, {number}))});
-        right += Floats(outcome.value()) == std::vector<float>{2 * number} ? 1 : 0;
-      }
-    });
+    threads[static_cast<size_t>(thread)] = std::thread(
+        [this, thread, twice, &right] { right += CountRightAnswers(engine_, twice, thread); });
   }
   for (std::thread& thread : threads) {
     thread.join();

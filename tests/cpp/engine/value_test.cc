@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -15,7 +14,7 @@
 namespace torchdeploy::testing {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 class ValueTest : public ::testing::Test {
  protected:

@@ -106,7 +106,7 @@ td_value Arena::Sequence(td_kind kind, std::vector<td_value> items) {
   return {kind, 0, {.sequence = {kept.data(), kept.size()}}};
 }
 
-td_value Arena::Dict(std::vector<std::pair<td_value, td_value>> items) {
+td_value Arena::Dict(const std::vector<std::pair<td_value, td_value>>& items) {
   std::vector<td_value>& keys = arrays_.emplace_back();
   std::vector<td_value>& values = arrays_.emplace_back();
   for (const auto& [key, value] : items) {

@@ -42,7 +42,7 @@ class Arena {
   td_value Str(std::string_view text) { return Text(TD_KIND_STR, text); }
   td_value List(std::vector<td_value> items) { return Sequence(TD_KIND_LIST, std::move(items)); }
   td_value Tuple(std::vector<td_value> items) { return Sequence(TD_KIND_TUPLE, std::move(items)); }
-  td_value Dict(std::vector<std::pair<td_value, td_value>> items);
+  td_value Dict(const std::vector<std::pair<td_value, td_value>>& items);
 
  private:
   td_value Sequence(td_kind kind, std::vector<td_value> items);
