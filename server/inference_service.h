@@ -1,0 +1,51 @@
+// The RPCs of the Open Inference Protocol.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/infer_messages.h"
+#include "server/model_registry.h"
+
+#include "open_inference_grpc.grpc.pb.h"
+
+namespace torchdeploy::server {
+
+// Decodes, asks the registry or the runtime, encodes; has no queue and no thread of its own.
+// Source: the protocol, /docs/protocol.md for what is decided where it is silent.
+class InferenceService final : public inference::GRPCInferenceService::CallbackService {
+ public:
+  // `registry` outlives the service.
+  explicit InferenceService(const ModelRegistry& registry);
+
+  // Whether ServerReady says yes. Set once every model has been loaded, and unset to drain.
+  void set_ready(bool ready) { ready_.store(ready); }
+
+  grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
+                                       const inference::ServerLiveRequest* request,
+                                       inference::ServerLiveResponse* response) override;
+  grpc::ServerUnaryReactor* ServerReady(grpc::CallbackServerContext* context,
+                                        const inference::ServerReadyRequest* request,
+                                        inference::ServerReadyResponse* response) override;
+  grpc::ServerUnaryReactor* ModelReady(grpc::CallbackServerContext* context,
+                                       const inference::ModelReadyRequest* request,
+                                       inference::ModelReadyResponse* response) override;
+  grpc::ServerUnaryReactor* ServerMetadata(grpc::CallbackServerContext* context,
+                                           const inference::ServerMetadataRequest* request,
+                                           inference::ServerMetadataResponse* response) override;
+  grpc::ServerUnaryReactor* ModelMetadata(grpc::CallbackServerContext* context,
+                                          const inference::ModelMetadataRequest* request,
+                                          inference::ModelMetadataResponse* response) override;
+  grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
+                                       const inference::ModelInferRequest* request,
+                                       inference::ModelInferResponse* response) override;
+
+ private:
+  const ModelRegistry& registry_;
+  InferMessageAllocator allocator_;
+  std::atomic<bool> ready_{false};
+};
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,252 @@
+#include "server/request_decoder.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/byte_strings.h"
+#include "server/datatype.h"
+#include "server/typed_contents.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+using inference::ModelInferRequest;
+using Input = ModelInferRequest::InferInputTensor;
+
+constexpr const char* kPositionalPrefix = "INPUT__";
+
+Status Invalid(const std::string& message) {
+  return {Code::kInvalidArgument, message};
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+std::vector<int64_t> ShapeOf(const Input& input) {
+  return {input.shape().begin(), input.shape().end()};
+}
+
+// The number of elements, if the extents are not negative and their product fits.
+Result<int64_t> CountElements(const Input& input) {
+  constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 8;
+  int64_t count = 1;
+  bool is_empty = false;
+  for (const int64_t extent : input.shape()) {
+    if (extent < 0) {
+      return Invalid("input '" + input.name() + "' has shape " + ShapeText(ShapeOf(input)) +
+                     "; no extent may be negative");
+    }
+    is_empty = is_empty || extent == 0;
+    if (extent > 0 && count > kMostElements / extent) {
+      return Invalid("input '" + input.name() + "' has shape " + ShapeText(ShapeOf(input)) +
+                     ", which overflows");
+    }
+    count *= std::max<int64_t>(extent, 1);
+  }
+  return is_empty ? 0 : count;
+}
+
+bool Fits(const std::vector<int64_t>& shape, const std::vector<int64_t>& expected) {
+  return std::equal(
+      shape.begin(), shape.end(), expected.begin(), expected.end(),
+      [](int64_t extent, int64_t wanted) { return wanted == -1 || extent == wanted; });
+}
+
+Status CheckAgainst(const TensorSpec& spec, const Input& input) {
+  if (!spec.datatype.empty() && input.datatype() != spec.datatype) {
+    return Invalid("input '" + spec.name + "' has datatype " + input.datatype() + "; " +
+                   spec.datatype + " is expected");
+  }
+  if (spec.shape && !Fits(ShapeOf(input), *spec.shape)) {
+    return Invalid("input '" + spec.name + "' has shape " + ShapeText(ShapeOf(input)) + "; " +
+                   ShapeText(*spec.shape) + " is expected, where -1 is any extent");
+  }
+  return {};
+}
+
+Status CheckNames(const ModelInferRequest& request, const Manifest& manifest) {
+  for (const TensorSpec& spec : manifest.inputs) {
+    const auto found = std::find_if(request.inputs().begin(), request.inputs().end(),
+                                    [&](const Input& input) { return input.name() == spec.name; });
+    if (found == request.inputs().end()) {
+      return Invalid("input '" + spec.name + "' is missing");
+    }
+    if (Status status = CheckAgainst(spec, *found); !status.ok()) {
+      return status;
+    }
+  }
+  for (const Input& input : request.inputs()) {
+    const auto is_named = [&](const TensorSpec& spec) { return spec.name == input.name(); };
+    if (std::none_of(manifest.inputs.begin(), manifest.inputs.end(), is_named)) {
+      std::string names;
+      for (const TensorSpec& spec : manifest.inputs) {
+        names += (names.empty() ? "" : ", ") + spec.name;
+      }
+      return Invalid("input '" + input.name() + "' is unknown; the model takes: " + names);
+    }
+  }
+  return {};
+}
+
+Status CheckUnique(const ModelInferRequest& request) {
+  std::set<std::string> names;
+  for (const Input& input : request.inputs()) {
+    if (!names.insert(input.name()).second) {
+      return Invalid("input '" + input.name() + "' is given twice");
+    }
+  }
+  return {};
+}
+
+Result<Value> BytesValue(const Input& input, std::vector<std::string> elements, int64_t count) {
+  if (static_cast<int64_t>(elements.size()) != count) {
+    return Invalid("input '" + input.name() + "' has " + std::to_string(elements.size()) +
+                   " elements; shape " + ShapeText(ShapeOf(input)) + " holds " +
+                   std::to_string(count));
+  }
+  return NestByteStrings(std::move(elements), ShapeOf(input));
+}
+
+Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request, int index,
+                        int64_t count) {
+  const Input& input = request->inputs(index);
+  const std::string& raw = request->raw_input_contents(index);
+  if (input.datatype() == kBytes) {
+    Result<std::vector<std::string>> elements = SplitByteStrings(raw);
+    if (!elements.ok()) {
+      return Invalid("input '" + input.name() + "': " + elements.status().message());
+    }
+    return BytesValue(input, *std::move(elements), count);
+  }
+  const DLDataType type = *DataTypeNamed(input.datatype());
+  const uint64_t expected = static_cast<uint64_t>(count) * ElementSizeBytes(type);
+  if (raw.size() != expected) {
+    return Invalid("input '" + input.name() + "' has " + std::to_string(raw.size()) +
+                   " bytes of raw contents; " + input.datatype() + " of shape " +
+                   ShapeText(ShapeOf(input)) + " takes " + std::to_string(expected));
+  }
+  // The model may write to its input: the request is ours and nobody reads it again.
+  void* data = const_cast<char*>(raw.data());
+  return Value(Tensor::View(data, type, ShapeOf(input), request));
+}
+
+Result<Value> DecodeTyped(const Input& input, int64_t count) {
+  if (input.datatype() == kBytes) {
+    const auto& contents = input.contents().bytes_contents();
+    return BytesValue(input, {contents.begin(), contents.end()}, count);
+  }
+  Result<Tensor> tensor = TensorOfTypedContents(input, count);
+  return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
+}
+
+Result<Value> DecodeInput(const std::shared_ptr<const ModelInferRequest>& request, int index) {
+  const Input& input = request->inputs(index);
+  if (input.datatype() != kBytes && !DataTypeNamed(input.datatype())) {
+    return Invalid("input '" + input.name() + "' has datatype '" + input.datatype() +
+                   "'; one of these is expected: " + DatatypeNames());
+  }
+  const Result<int64_t> count = CountElements(input);
+  if (!count.ok()) {
+    return count.status();
+  }
+  return request->raw_input_contents().empty() ? DecodeTyped(input, *count)
+                                               : DecodeRaw(request, index, *count);
+}
+
+// The raw contents belong to the inputs one by one, or there are none.
+Status CheckContents(const ModelInferRequest& request) {
+  if (request.raw_input_contents().empty()) {
+    return {};
+  }
+  if (request.raw_input_contents_size() != request.inputs_size()) {
+    return Invalid("there are " + std::to_string(request.raw_input_contents_size()) +
+                   " raw contents for " + std::to_string(request.inputs_size()) + " inputs");
+  }
+  for (const Input& input : request.inputs()) {
+    if (input.has_contents()) {
+      return Invalid("input '" + input.name() +
+                     "' has typed contents in a request with raw contents; give one kind");
+    }
+  }
+  return {};
+}
+
+// The index in "INPUT__7"; nothing for other names.
+std::optional<size_t> PositionOf(const std::string& name) {
+  const std::string prefix = kPositionalPrefix;
+  constexpr size_t kMostDigits = 3;
+  if (!name.starts_with(prefix) || name.size() > prefix.size() + kMostDigits) {
+    return std::nullopt;
+  }
+  size_t position = 0;
+  for (const char digit : name.substr(prefix.size())) {
+    if (digit < '0' || digit > '9') {
+      return std::nullopt;
+    }
+    position = position * 10 + static_cast<size_t>(digit - '0');
+  }
+  // One name for each position: "INPUT__07" is none.
+  return name == prefix + std::to_string(position) ? std::optional(position) : std::nullopt;
+}
+
+bool ArePositional(const ModelInferRequest& request) {
+  const auto count = static_cast<size_t>(request.inputs_size());
+  return std::all_of(request.inputs().begin(), request.inputs().end(), [&](const Input& input) {
+    const auto position = PositionOf(input.name());
+    return position && *position < count;
+  });
+}
+
+}  // namespace
+
+Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& request,
+                                const std::optional<Manifest>& manifest) {
+  Status status = CheckUnique(*request);
+  if (status.ok() && manifest) {
+    status = CheckNames(*request, *manifest);
+  }
+  if (status.ok()) {
+    status = CheckContents(*request);
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  const bool is_positional = !manifest && ArePositional(*request);
+  Arguments arguments;
+  arguments.positional.resize(is_positional ? static_cast<size_t>(request->inputs_size()) : 0);
+  for (int i = 0; i < request->inputs_size(); ++i) {
+    Result<Value> value = DecodeInput(request, i);
+    if (!value.ok()) {
+      return value.status();
+    }
+    const std::string& name = request->inputs(i).name();
+    if (is_positional) {
+      arguments.positional[*PositionOf(name)] = *std::move(value);
+    } else {
+      arguments.keywords.emplace_back(name, *std::move(value));
+    }
+  }
+  return arguments;
+}
+
+}  // namespace torchdeploy::server

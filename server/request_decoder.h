@@ -1,0 +1,32 @@
+// From a request to the arguments of a call.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+struct Arguments {
+  std::vector<Value> positional;
+  Kwargs keywords;
+};
+
+// Checks the request against the manifest (nothing: any inputs) and turns its inputs into
+// arguments: keywords by name; without a manifest, inputs named INPUT__0, INPUT__1 ... are
+// positional. Tensors in raw contents are views of the request, which they keep alive; BYTES
+// tensors become lists of bytes, nested once for each dimension after the first.
+//
+// kInvalidArgument, naming the input, the value and what was expected: missing, unknown and
+// repeated inputs; unknown or wrong datatypes; wrong, negative or overflowing extents; contents
+// that do not fit the shape; raw and typed contents in one request.
+Result<Arguments> DecodeRequest(const std::shared_ptr<const inference::ModelInferRequest>& request,
+                                const std::optional<Manifest>& manifest);
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,145 @@
+#include "server/response_encoder.h"
+
+#include <algorithm>
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/byte_strings.h"
+#include "server/datatype.h"
+#include "server/named_outputs.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+using inference::ModelInferRequest;
+using inference::ModelInferResponse;
+
+class OutputEncoder {
+ public:
+  OutputEncoder(std::string name, ModelInferResponse* response)
+      : name_(std::move(name)), response_(response) {}
+
+  Status Encode(const Value& value) {
+    if (const auto* tensor = value.get<Tensor>()) {
+      return EncodeTensor(*tensor);
+    }
+    if (const auto* boolean = value.get<bool>()) {
+      return EncodeNumber("BOOL", *boolean);
+    }
+    if (const auto* integer = value.get<int64_t>()) {
+      return EncodeNumber("INT64", *integer);
+    }
+    if (const auto* real = value.get<double>()) {
+      return EncodeNumber("FP64", *real);
+    }
+    if (IsByteStrings(value)) {
+      return EncodeBytes(value);
+    }
+    return Refuse("is neither a tensor nor a number nor text");
+  }
+
+ private:
+  [[nodiscard]] Status Refuse(const std::string& why) const {
+    return {Code::kInternal, "output '" + name_ + "' cannot be sent: it " + why};
+  }
+
+  // Adds the output's description and returns its raw contents, yet empty.
+  std::string* Add(std::string_view datatype, std::span<const int64_t> shape) {
+    ModelInferResponse::InferOutputTensor* output = response_->add_outputs();
+    output->set_name(name_);
+    output->set_datatype(std::string(datatype));
+    output->mutable_shape()->Add(shape.begin(), shape.end());
+    return response_->add_raw_output_contents();
+  }
+
+  Status EncodeTensor(const Tensor& tensor) {
+    const std::optional<std::string_view> datatype = NameOf(tensor.dtype());
+    if (!datatype) {
+      return Refuse("is " + Describe(tensor.dtype()) + ", for which the protocol has no datatype");
+    }
+    if (tensor.device().device_type != kDLCPU) {
+      return Refuse("is not in CPU memory: return tensor.cpu()");
+    }
+    std::string* raw = Add(*datatype, tensor.shape());
+    raw->resize(tensor.size_bytes());
+    tensor.CopyTo(std::as_writable_bytes(std::span(*raw)));
+    return {};
+  }
+
+  template <typename T>
+  Status EncodeNumber(const char* datatype, T number) {
+    Add(datatype, {})->assign(reinterpret_cast<const char*>(&number), sizeof number);
+    return {};
+  }
+
+  Status EncodeBytes(const Value& value) {
+    std::vector<int64_t> shape;
+    std::string raw;
+    if (Status status = JoinByteStrings(value, shape, raw); !status.ok()) {
+      return Refuse("has no shape: " + status.message());
+    }
+    if (!value.is<List>()) {
+      shape = {1};  // Stock clients cannot read a BYTES tensor of shape [].
+    }
+    *Add(kBytes, shape) = std::move(raw);
+    return {};
+  }
+
+  const std::string name_;
+  ModelInferResponse* const response_;
+};
+
+bool IsRequested(const ModelInferRequest& request, const std::string& name) {
+  return request.outputs().empty() ||
+         std::any_of(request.outputs().begin(), request.outputs().end(),
+                     [&](const auto& output) { return output.name() == name; });
+}
+
+Status CheckRequested(const ModelInferRequest& request,
+                      const std::vector<std::pair<std::string, const Value*>>& outputs) {
+  for (const auto& requested : request.outputs()) {
+    const auto is_named = [&](const auto& output) { return output.first == requested.name(); };
+    if (std::none_of(outputs.begin(), outputs.end(), is_named)) {
+      std::string names;
+      for (const auto& output : outputs) {
+        names += (names.empty() ? "" : ", ") + output.first;
+      }
+      return {Code::kInvalidArgument,
+              "output '" + requested.name() + "' is unknown; the model gives: " + names};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status EncodeResponse(const Value& result, const ModelInferRequest& request,
+                      ModelInferResponse* response) {
+  const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result);
+  if (Status status = CheckRequested(request, outputs); !status.ok()) {
+    return status;
+  }
+  for (const auto& [name, value] : outputs) {
+    if (IsRequested(request, name)) {
+      if (Status status = OutputEncoder(name, response).Encode(*value); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,20 @@
+// From a model's result to a response.
+#pragma once
+
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+// Appends the outputs that the request asks for (all, if it names none) to the response, in
+// raw contents, in the order of the result. Tensors are copied: the response does not refer to
+// `result` afterwards. Numbers become tensors of shape []: BOOL, INT64 or FP64.
+//
+// kInvalidArgument for a requested output that the model did not give, naming those that it
+// gave; kInternal for an output that the protocol cannot carry (complex, FP8, a device).
+Status EncodeResponse(const Value& result, const inference::ModelInferRequest& request,
+                      inference::ModelInferResponse* response);
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,138 @@
+#include "server/server.h"
+
+#include <climits>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "server/model_registry.h"
+#include "server/model_repository.h"
+#include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/package.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+constexpr const char* kServiceName = "inference.GRPCInferenceService";
+constexpr int kShortestPingIntervalMs = 1000;
+
+Status Prefixed(const std::string& path, const Status& status) {
+  return {status.code(), path + ": " + status.message(), status.type(), status.traceback()};
+}
+
+}  // namespace
+
+Server::Server(ServerOptions options) : options_(std::move(options)), service_(registry_) {}
+
+Server::~Server() {
+  Drain();
+}
+
+Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
+  Result<std::vector<ArchiveLocation>> archives = FindArchives(options.path);
+  if (!archives.ok()) {
+    return archives.status();
+  }
+  std::unique_ptr<Server> server(new Server(std::move(options)));
+  server->archives_ = *std::move(archives);
+  if (Status status = server->Bind(); !status.ok()) {
+    return status;
+  }
+  return server;
+}
+
+Status Server::Bind() {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  const std::string wanted = options_.host + ":" + std::to_string(options_.port);
+  int port = 0;
+  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service_);
+  builder.SetMaxReceiveMessageSize(INT_MAX);
+  builder.SetMaxSendMessageSize(INT_MAX);
+  // Two servers on one port would each get a part of the requests.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kShortestPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  grpc_server_ = builder.BuildAndStart();
+  if (grpc_server_ == nullptr || port == 0) {
+    return {Code::kUnavailable, "cannot listen on " + wanted + ": is the port in use?"};
+  }
+  address_ = options_.host + ":" + std::to_string(port);
+  SetHealth(false);
+  return {};
+}
+
+Status Server::Load() {
+  Result<std::unique_ptr<InterpreterManager>> manager =
+      InterpreterManager::Create(options_.runtime);
+  if (!manager.ok()) {
+    return manager.status();
+  }
+  manager_ = *std::move(manager);
+  for (const ArchiveLocation& archive : archives_) {
+    if (Status status = LoadArchive(archive); !status.ok()) {
+      return Prefixed(archive.path, status);
+    }
+  }
+  service_.set_ready(true);
+  SetHealth(true);
+  return {};
+}
+
+Status Server::LoadArchive(const ArchiveLocation& archive) {
+  const Result<Package> package = manager_->LoadPackage(archive.path);
+  if (!package.ok()) {
+    return package.status();
+  }
+  const std::optional<Manifest>& manifest = package->manifest();
+  std::string name = archive.name;
+  std::string version = archive.version;
+  if (name.empty()) {
+    name = manifest ? manifest->name : std::filesystem::path(archive.path).stem().string();
+    version = manifest ? manifest->version : "1";
+  }
+  ReplicatedObj entry = package->LoadEntry();
+  if (Status status = entry.LoadEverywhere(); !status.ok()) {
+    return status;
+  }
+  return registry_.Add({name, version, manifest, std::move(entry)});
+}
+
+void Server::SetHealth(bool serving) {
+  grpc::HealthCheckServiceInterface* health = grpc_server_->GetHealthCheckService();
+  health->SetServingStatus(serving);  // "" and every service known to it.
+  health->SetServingStatus(kServiceName, serving);
+  for (const std::string& name : registry_.Names()) {
+    health->SetServingStatus(name, serving);
+  }
+}
+
+void Server::Drain() {
+  service_.set_ready(false);
+  if (grpc_server_ != nullptr) {
+    SetHealth(false);
+    grpc_server_->Shutdown();
+    grpc_server_.reset();
+  }
+  if (manager_ != nullptr) {
+    manager_->Close();
+  }
+}
+
+size_t Server::num_interpreters() const {
+  return manager_ == nullptr ? 0 : manager_->size();
+}
+
+}  // namespace torchdeploy::server

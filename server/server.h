@@ -1,0 +1,64 @@
+// A server from its start to its end.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/inference_service.h"
+#include "server/model_registry.h"
+#include "server/model_repository.h"
+#include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/options.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy::server {
+
+struct ServerOptions {
+  std::string path;  // One archive, or a folder NAME/VERSION/*.pt.
+  std::string host = "127.0.0.1";
+  int port = 8001;  // 0: any that is free.
+  Options runtime;
+};
+
+// Listens, loads, serves, drains. Besides the inference protocol it serves grpc.health.v1
+// (for "" and each model's name) and server reflection.
+class Server {
+ public:
+  // Binds the port, and answers that it is live and not ready yet.
+  // kUnavailable when the port cannot be bound; otherwise as FindArchives().
+  static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
+
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  // Starts the interpreters, loads every model into each of them, and is ready. The first
+  // failure is returned, naming the archive.
+  Status Load();
+
+  // Refuses new requests and returns when every accepted one has been answered.
+  void Drain();
+
+  [[nodiscard]] const std::string& address() const { return address_; }  // "HOST:PORT"
+  [[nodiscard]] const ModelRegistry& models() const { return registry_; }
+  // 0 before Load().
+  [[nodiscard]] size_t num_interpreters() const;
+
+ private:
+  explicit Server(ServerOptions options);
+  Status Bind();
+  Status LoadArchive(const ArchiveLocation& archive);
+  void SetHealth(bool serving);
+
+  const ServerOptions options_;
+  std::string address_;
+  std::vector<ArchiveLocation> archives_;
+  ModelRegistry registry_;
+  InferenceService service_;
+  std::unique_ptr<InterpreterManager> manager_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+};
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,20 @@
+// Tensors in the typed fields of a request (InferTensorContents).
+#pragma once
+
+#include <cstdint>
+
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+// A new tensor with the input's typed contents. kInvalidArgument when the field for its
+// datatype does not hold `count` elements, when a value does not fit the datatype, and for
+// FP16 and BF16, which travel in raw contents only. REQUIRES: the datatype is known, not BYTES;
+// `count` is the product of the shape.
+Result<Tensor> TensorOfTypedContents(const inference::ModelInferRequest::InferInputTensor& input,
+                                     int64_t count);
+
+}  // namespace torchdeploy::server
