@@ -3,7 +3,6 @@
 #include <zip.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -19,7 +18,7 @@ namespace torchdeploy {
 
 namespace {
 
-constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20;
+constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20U;
 
 struct CloseArchive {
   void operator()(zip_t* archive) const { zip_discard(archive); }
@@ -114,7 +113,7 @@ Result<std::string> ReadRecord(zip_t* archive, const std::string& name, const st
   // One byte more than there should be, which makes the zip library check the checksum.
   char beyond = 0;
   if (record == nullptr ||
-      zip_fread(record.get(), text.data(), text.size()) != static_cast<zip_int64_t>(text.size()) ||
+      zip_fread(record.get(), text.data(), text.size()) != static_cast<int64_t>(text.size()) ||
       zip_fread(record.get(), &beyond, 1) != 0) {
     return Failure(Code::kDataLoss, path, "has a damaged record '" + name + "'");
   }

@@ -25,14 +25,15 @@ constexpr std::chrono::milliseconds kReleaseDelay{5};
 
 }  // namespace
 
-Interpreter::Interpreter(InterpreterKind kind, uint32_t number, EngineLoader& loader)
-    : kind_(std::move(kind)) {
+Interpreter::Interpreter(InterpreterKind kind, uint32_t number,
+                         std::shared_ptr<EngineLoader> loader)
+    : kind_(std::move(kind)), loader_(std::move(loader)) {
   auto started = std::make_shared<std::promise<Status>>();
   started_ = started->get_future().share();
   try {
-    std::thread([this, number, &loader, started] {
+    std::thread([this, number, started] {
       thread_id_ = std::this_thread::get_id();
-      started->set_value(StartEngine(number, loader));
+      started->set_value(StartEngine(number));
       Serve();  // Also after a failure, for what the engine began may need its thread.
     }).detach();
   } catch (const std::system_error& error) {
@@ -42,8 +43,8 @@ Interpreter::Interpreter(InterpreterKind kind, uint32_t number, EngineLoader& lo
   }
 }
 
-Status Interpreter::StartEngine(uint32_t number, EngineLoader& loader) {
-  Result<td_engine_api> api = loader.Load(number);
+Status Interpreter::StartEngine(uint32_t number) {
+  Result<td_engine_api> api = loader_->Load(number);
   if (!api.ok()) {
     return api.status();
   }
@@ -51,7 +52,7 @@ Status Interpreter::StartEngine(uint32_t number, EngineLoader& loader) {
   options.size = sizeof options;
   options.slot = kind_.slot;
   options.intra_op_threads = kind_.intra_op_threads;
-  options.python = loader.python().c_str();
+  options.python = loader_->python().c_str();
   options.context = this;
   options.releases_pending = &ReleasesPending;
   Result<std::unique_ptr<Engine>> engine = Engine::Create(*api, options);
@@ -102,21 +103,21 @@ void Interpreter::Serve() {
 
 std::function<void()> Interpreter::NextWork() {
   std::unique_lock lock(mutex_);
-  for (;;) {
-    if (!mailbox_.empty()) {
-      std::function<void()> work = std::move(mailbox_.front());
-      mailbox_.pop_front();
-      return work;
-    }
+  while (mailbox_.empty()) {
     if (!has_pending_releases_) {
       changed_.wait(lock);
-    } else if (Clock::now() >= pending_releases_.due) {
-      has_pending_releases_ = false;
-      return [this, entries = pending_releases_.entries] { CollectUnlessEnteredSince(entries); };
-    } else {
-      changed_.wait_until(lock, pending_releases_.due);
+      continue;
     }
+    if (Clock::now() < pending_releases_.due) {
+      changed_.wait_until(lock, pending_releases_.due);
+      continue;
+    }
+    has_pending_releases_ = false;
+    return [this, entries = pending_releases_.entries] { CollectUnlessEnteredSince(entries); };
   }
+  std::function<void()> work = std::move(mailbox_.front());
+  mailbox_.pop_front();
+  return work;
 }
 
 void Interpreter::CollectUnlessEnteredSince(uint64_t entries) {

@@ -31,9 +31,9 @@ struct InterpreterKind {
 // unloaded, and Python must end on the thread that it began on.
 class Interpreter {
  public:
-  // Starts the thread, which makes the engine; see WaitUntilStarted(). `loader` must live
-  // until that returns. `number` is unique in this process.
-  Interpreter(InterpreterKind kind, uint32_t number, EngineLoader& loader);
+  // Starts the thread, which makes the engine; see WaitUntilStarted(). `number` is unique in
+  // this process.
+  Interpreter(InterpreterKind kind, uint32_t number, std::shared_ptr<EngineLoader> loader);
 
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
@@ -64,13 +64,15 @@ class Interpreter {
 
   static void ReleasesPending(void* interpreter);
 
-  Status StartEngine(uint32_t number, EngineLoader& loader);
+  Status StartEngine(uint32_t number);
   [[noreturn]] void Serve();
   // Waits for something to do and takes it: work, or releases that are due.
   std::function<void()> NextWork();
   void CollectUnlessEnteredSince(uint64_t entries);
 
   const InterpreterKind kind_;
+  // Kept, for the libraries that it has loaded call back into it.
+  const std::shared_ptr<EngineLoader> loader_;
   // Set before `started_`, constant afterwards.
   std::unique_ptr<Engine> engine_;
   std::thread::id thread_id_;

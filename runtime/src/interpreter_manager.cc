@@ -46,8 +46,8 @@ Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
     return record.status();
   }
   std::optional<Manifest> manifest;
-  if (record->has_value()) {
-    Result<Manifest> parsed = ParseManifest(**record);
+  if (const std::optional<std::string>& json = *record; json.has_value()) {
+    Result<Manifest> parsed = ParseManifest(*json);
     if (!parsed.ok()) {
       return Status(parsed.status().code(),
                     "The manifest of '" + path + "' is not valid: " + parsed.status().message());

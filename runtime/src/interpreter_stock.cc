@@ -21,8 +21,8 @@ InterpreterStock& InterpreterStock::OfProcess() {
   return *stock;
 }
 
-Result<std::vector<Interpreter*>> InterpreterStock::Lease(EngineLoader& loader, size_t count,
-                                                          int32_t intra_op_threads) {
+Result<std::vector<Interpreter*>> InterpreterStock::Lease(
+    const std::shared_ptr<EngineLoader>& loader, size_t count, int32_t intra_op_threads) {
   const std::vector<Interpreter*> interpreters = TakeOrStart(loader, count, intra_op_threads);
   Status first_failure;
   std::vector<Interpreter*> started;
@@ -47,18 +47,20 @@ Result<std::vector<Interpreter*>> InterpreterStock::Lease(EngineLoader& loader, 
   return interpreters;
 }
 
-std::vector<Interpreter*> InterpreterStock::TakeOrStart(EngineLoader& loader, size_t count,
-                                                        int32_t intra_op_threads) {
+std::vector<Interpreter*> InterpreterStock::TakeOrStart(const std::shared_ptr<EngineLoader>& loader,
+                                                        size_t count, int32_t intra_op_threads) {
   const std::lock_guard lock(mutex_);
   std::vector<Interpreter*> interpreters;
+  interpreters.reserve(count);
   for (size_t slot = 0; slot < count; ++slot) {
-    interpreters.push_back(
-        TakeOrStartOne(loader, {loader.identity(), static_cast<uint32_t>(slot), intra_op_threads}));
+    interpreters.push_back(TakeOrStartOne(
+        loader, {loader->identity(), static_cast<uint32_t>(slot), intra_op_threads}));
   }
   return interpreters;
 }
 
-Interpreter* InterpreterStock::TakeOrStartOne(EngineLoader& loader, const InterpreterKind& kind) {
+Interpreter* InterpreterStock::TakeOrStartOne(const std::shared_ptr<EngineLoader>& loader,
+                                              const InterpreterKind& kind) {
   for (Entry& entry : entries_) {
     if (entry.available && entry.interpreter->kind() == kind) {
       entry.available = false;
@@ -82,17 +84,19 @@ void InterpreterStock::GiveBack(const std::vector<Interpreter*>& interpreters) {
   }
 }
 
-void InterpreterStock::StopAll() {
+std::vector<std::future<void>> InterpreterStock::BeginToStop() {
+  const std::lock_guard lock(mutex_);
   std::vector<std::future<void>> stopping;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Entry& entry : entries_) {
-      if (entry.started) {
-        stopping.push_back(entry.interpreter->Stop());
-      }
+  for (const Entry& entry : entries_) {
+    if (entry.started) {
+      stopping.push_back(entry.interpreter->Stop());
     }
   }
-  for (const std::future<void>& stopped : stopping) {
+  return stopping;
+}
+
+void InterpreterStock::StopAll() {
+  for (const std::future<void>& stopped : BeginToStop()) {
     stopped.wait();
   }
 }

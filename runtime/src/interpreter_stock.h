@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,7 +23,7 @@ class InterpreterStock {
 
   // One interpreter for each slot from 0 to count - 1; those that are not in stock are
   // started side by side. All or none.
-  Result<std::vector<Interpreter*>> Lease(EngineLoader& loader, size_t count,
+  Result<std::vector<Interpreter*>> Lease(const std::shared_ptr<EngineLoader>& loader, size_t count,
                                           int32_t intra_op_threads);
   void GiveBack(const std::vector<Interpreter*>& interpreters);
 
@@ -39,9 +40,11 @@ class InterpreterStock {
   InterpreterStock() = default;
 
   // Marks as leased what is in stock and begins to start the rest.
-  std::vector<Interpreter*> TakeOrStart(EngineLoader& loader, size_t count,
+  std::vector<Interpreter*> TakeOrStart(const std::shared_ptr<EngineLoader>& loader, size_t count,
                                         int32_t intra_op_threads);
-  Interpreter* TakeOrStartOne(EngineLoader& loader, const InterpreterKind& kind);
+  Interpreter* TakeOrStartOne(const std::shared_ptr<EngineLoader>& loader,
+                              const InterpreterKind& kind);
+  std::vector<std::future<void>> BeginToStop();
   Entry& EntryOf(const Interpreter* interpreter);
 
   std::mutex mutex_;

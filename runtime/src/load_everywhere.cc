@@ -47,6 +47,7 @@ Status LoadSideBySide(const std::shared_ptr<ReplicaSet>& replicas) {
     }
   }
   std::vector<Status> statuses;
+  statuses.reserve(loading.size());
   for (std::future<Status>& status : loading) {
     statuses.push_back(status.get());
   }

@@ -18,6 +18,7 @@
 #include "torchdeploy/status.h"
 
 #include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace torchdeploy {
 
@@ -67,18 +68,16 @@ const Json& Member(const Json& object, const std::string& key, const std::string
   return *found;
 }
 
-const Json& Object(const std::string& key, const Json& value) {
+void CheckObject(const std::string& key, const Json& value) {
   if (!value.is_object()) {
     Refuse(key, value, "an object");
   }
-  return value;
 }
 
-const Json& Array(const std::string& key, const Json& value) {
+void CheckList(const std::string& key, const Json& value) {
   if (!value.is_array()) {
     Refuse(key, value, "a list");
   }
-  return value;
 }
 
 std::string Text(const std::string& key, const Json& value) {
@@ -141,9 +140,10 @@ std::optional<std::vector<int64_t>> Shape(const std::string& key, const Json& va
 std::vector<TensorSpec> Specs(const std::string& key, const Json& value) {
   std::vector<TensorSpec> specs;
   std::set<std::string> names;
-  for (const Json& item : Array(key, value)) {
+  CheckList(key, value);
+  for (const Json& item : value) {
     const std::string where = key + "[" + std::to_string(specs.size()) + "]";
-    Object(where, item);
+    CheckObject(where, item);
     const std::string prefix = where + ".";
     const Json& name = Member(item, "name", prefix);
     TensorSpec spec;
@@ -158,26 +158,30 @@ std::vector<TensorSpec> Specs(const std::string& key, const Json& value) {
   return specs;
 }
 
+void CheckHasDimension(const std::vector<TensorSpec>& specs, int64_t dimension) {
+  for (const TensorSpec& spec : specs) {
+    if (spec.shape.has_value() && static_cast<uint64_t>(dimension) >= spec.shape->size()) {
+      Refuse("batch_dimension", dimension,
+             "one that '" + Shortened(spec.name, kMaxQuotedBytes) + "' has, which has " +
+                 std::to_string(spec.shape->size()) + " dimensions");
+    }
+  }
+}
+
 std::optional<int64_t> BatchDimension(const Json& value, const Manifest& manifest) {
   if (value.is_null()) {
     return std::nullopt;
   }
   const int64_t dimension = Integer("batch_dimension", value, 0, "a dimension from 0 on, or null");
-  for (const auto* specs : {&manifest.inputs, &manifest.outputs}) {
-    for (const TensorSpec& spec : *specs) {
-      if (spec.shape.has_value() && static_cast<uint64_t>(dimension) >= spec.shape->size()) {
-        Refuse("batch_dimension", value,
-               "one that '" + Shortened(spec.name, kMaxQuotedBytes) + "' has, which has " +
-                   std::to_string(spec.shape->size()) + " dimensions");
-      }
-    }
-  }
+  CheckHasDimension(manifest.inputs, dimension);
+  CheckHasDimension(manifest.outputs, dimension);
   return dimension;
 }
 
 std::map<std::string, std::string> Distributions(const Json& value) {
+  CheckObject("distributions", value);
   std::map<std::string, std::string> distributions;
-  for (const auto& [name, version] : Object("distributions", value).items()) {
+  for (const auto& [name, version] : value.items()) {
     distributions[name] = Text("distributions." + name, version);
   }
   return distributions;
@@ -201,12 +205,13 @@ Json Parse(std::string_view text) {
 }
 
 Manifest FromDocument(const Json& document) {
-  Object("the document", document);
+  CheckObject("the document", document);
   const Json& format = Member(document, "format");
   if (!format.is_number_integer() || format != kFormat) {
     Refuse("format", format, std::to_string(kFormat) + ", the only one that this version reads");
   }
-  const Json& entry = Object("entry", Member(document, "entry"));
+  const Json& entry = Member(document, "entry");
+  CheckObject("entry", entry);
   Manifest manifest;
   manifest.name = Name("name", Member(document, "name"));
   manifest.version = Name("version", Member(document, "version"));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/pool.h"
 #include "torchdeploy/manifest.h"

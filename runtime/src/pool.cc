@@ -20,6 +20,7 @@ namespace {
 
 std::vector<SlotScheduler::SlotThread> ThreadsOf(const std::vector<Interpreter*>& interpreters) {
   std::vector<SlotScheduler::SlotThread> threads;
+  threads.reserve(interpreters.size());
   for (Interpreter* const interpreter : interpreters) {
     threads.push_back({interpreter->thread_id(), [interpreter](std::function<void()> work) {
                          interpreter->Post(std::move(work));
@@ -39,8 +40,8 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
   if (!loader.ok()) {
     return loader.status();
   }
-  Result<std::vector<Interpreter*>> interpreters =
-      InterpreterStock::OfProcess().Lease(**loader, size->interpreters, size->intra_op_threads);
+  Result<std::vector<Interpreter*>> interpreters = InterpreterStock::OfProcess().Lease(
+      *std::move(loader), size->interpreters, size->intra_op_threads);
   if (!interpreters.ok()) {
     return interpreters.status();
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/package_state.h"
 #include "torchdeploy/status.h"

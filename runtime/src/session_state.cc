@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "runtime/src/engine.h"
 #include "runtime/src/pool.h"
 #include "runtime/src/slot_scheduler.h"
 #include "torchdeploy/obj.h"

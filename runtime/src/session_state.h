@@ -6,7 +6,10 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/pool.h"
 #include "runtime/src/slot_scheduler.h"
@@ -24,7 +27,10 @@ class SessionState {
                                                      std::optional<size_t> wanted);
 
   SessionState(Engine& engine, HeldSlot held)
-      : engine_(engine), thread_(std::this_thread::get_id()), held_(std::move(held)) {}
+      : engine_(engine),
+        thread_(std::this_thread::get_id()),
+        slot_(held.slot()),
+        held_(std::move(held)) {}
   SessionState(const SessionState&) = delete;
   SessionState& operator=(const SessionState&) = delete;
 
@@ -33,7 +39,7 @@ class SessionState {
   void End();
 
   [[nodiscard]] Engine& engine() const { return engine_; }
-  [[nodiscard]] size_t slot() const { return held_->slot(); }  // REQUIRES: not ended.
+  [[nodiscard]] size_t slot() const { return slot_; }
 
   // What the session was opened for: set by who opens it, and read by its handle.
   std::shared_ptr<const EngineObject> opened_for;
@@ -43,6 +49,7 @@ class SessionState {
  private:
   Engine& engine_;
   const std::thread::id thread_;
+  const size_t slot_;
   std::atomic<bool> ended_ = false;
   std::optional<HeldSlot> held_;
 };

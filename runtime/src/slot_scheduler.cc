@@ -63,10 +63,10 @@ Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted) {
     }
     waiting_holders_.emplace(me, wanted);
   }
-  Caller caller{.thread = me, .granted = {}, .ready = {}};
+  Caller caller{.thread = me, .ready = {}};
   Enqueue(wanted, &caller, nullptr);
-  caller.ready.wait(lock, [&] { return caller.granted.has_value(); });
-  return *caller.granted;
+  caller.ready.wait(lock, [&] { return caller.is_granted; });
+  return caller.slot;
 }
 
 void SlotScheduler::Release(size_t slot) {
@@ -176,7 +176,8 @@ SlotScheduler::NextJob SlotScheduler::LetGo(size_t slot) {
   }
   Hold(slot, next.caller->thread);
   waiting_holders_.erase(next.caller->thread);
-  next.caller->granted = slot;
+  next.caller->slot = slot;
+  next.caller->is_granted = true;
   next.caller->ready.notify_one();  // Under the lock: `caller` goes once its thread has seen it.
   return std::nullopt;
 }
@@ -227,7 +228,8 @@ Result<HeldSlot> HeldSlot::Acquire(std::shared_ptr<SlotScheduler> scheduler,
   return HeldSlot(std::move(scheduler), *slot);
 }
 
-HeldSlot::~HeldSlot() {
+// A lock that fails ends the process.
+HeldSlot::~HeldSlot() {  // NOLINT(bugprone-exception-escape)
   if (scheduler_ != nullptr) {
     scheduler_->Release(slot_);
   }

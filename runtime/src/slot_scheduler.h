@@ -66,7 +66,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   // A thread in Acquire().
   struct Caller {
     std::thread::id thread;
-    std::optional<size_t> granted;
+    size_t slot = 0;  // Once granted.
+    bool is_granted = false;
     std::condition_variable ready;
   };
 

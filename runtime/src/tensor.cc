@@ -26,6 +26,7 @@ constexpr DLPackVersion kVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
 
 // A tensor of this library's own making, with what its pointers refer to.
 struct OwnTensor {
+  // NOLINTNEXTLINE(bugprone-invalid-enum-default-initialization): View() sets the device.
   DLManagedTensorVersioned managed{};
   std::vector<int64_t> shape;
   std::vector<int64_t> strides;
@@ -34,7 +35,7 @@ struct OwnTensor {
 
 // A reference that a consumer holds.
 struct ExportedTensor {
-  DLManagedTensorVersioned managed{};
+  DLManagedTensorVersioned managed;
   std::shared_ptr<DLManagedTensorVersioned> source;
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/src/value_crossing.h"
 
+#include <algorithm>
 #include <complex>
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,12 @@ struct ScalarLayout {
   void operator()(const Layout& value) const { LayOutText(TD_KIND_LAYOUT, value.name, place); }
 };
 
+void DropUntaken(const td_value& value) {
+  if (value.kind == TD_KIND_TENSOR && value.as.tensor != nullptr) {
+    value.as.tensor->deleter(value.as.tensor);  // Set by Tensor::ToDLPack().
+  }
+}
+
 Status Malformed(const std::string& what) {
   return {Code::kInternal, "The engine returned " + what + ", which the waist does not allow."};
 }
@@ -90,7 +97,8 @@ Result<Value> TakeTensor(td_value& value, AliasedTensors aliased) {
   return Value(*std::move(copy));
 }
 
-Result<std::vector<Value>> TakeSequence(const td_sequence& sequence, AliasedTensors aliased) {
+Result<Value> TakeListOrTuple(const td_value& value, AliasedTensors aliased) {
+  const td_sequence& sequence = value.as.sequence;
   std::vector<Value> items;
   items.reserve(sequence.size);
   for (td_value& item : std::span(sequence.items, sequence.size)) {
@@ -100,7 +108,7 @@ Result<std::vector<Value>> TakeSequence(const td_sequence& sequence, AliasedTens
     }
     items.push_back(*std::move(taken));
   }
-  return items;
+  return value.kind == TD_KIND_LIST ? Value(std::move(items)) : Value(Tuple{std::move(items)});
 }
 
 Result<Value> TakeDict(const td_dict& dict, AliasedTensors aliased) {
@@ -123,12 +131,8 @@ Result<Value> TakeDict(const td_dict& dict, AliasedTensors aliased) {
 }  // namespace
 
 LaidOutValues::~LaidOutValues() {
-  for (std::vector<td_value>& block : blocks_) {
-    for (const td_value& value : block) {
-      if (value.kind == TD_KIND_TENSOR && value.as.tensor != nullptr) {
-        value.as.tensor->deleter(value.as.tensor);  // Set by Tensor::ToDLPack().
-      }
-    }
+  for (const std::vector<td_value>& block : blocks_) {
+    std::for_each(block.begin(), block.end(), DropUntaken);
   }
 }
 
@@ -217,14 +221,8 @@ Result<Value> TakeValue(td_value& value, AliasedTensors aliased) {
     case TD_KIND_TENSOR:
       return TakeTensor(value, aliased);
     case TD_KIND_LIST:
-    case TD_KIND_TUPLE: {
-      Result<std::vector<Value>> items = TakeSequence(value.as.sequence, aliased);
-      if (!items.ok()) {
-        return items.status();
-      }
-      return value.kind == TD_KIND_LIST ? Value(List(*std::move(items)))
-                                        : Value(Tuple{*std::move(items)});
-    }
+    case TD_KIND_TUPLE:
+      return TakeListOrTuple(value, aliased);
     case TD_KIND_DICT:
       return TakeDict(value.as.dict, aliased);
     case TD_KIND_OBJECT:

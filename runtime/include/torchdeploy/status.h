@@ -69,11 +69,13 @@ class [[nodiscard]] Result {
   [[nodiscard]] const Status& status() const { return status_; }
 
   // REQUIRES: ok().
+  // NOLINTBEGIN(bugprone-unchecked-optional-access): checked by the caller.
   [[nodiscard]] T& operator*() & { return *value_; }
   [[nodiscard]] const T& operator*() const& { return *value_; }
   [[nodiscard]] T&& operator*() && { return std::move(*value_); }
   [[nodiscard]] T* operator->() { return &*value_; }
   [[nodiscard]] const T* operator->() const { return &*value_; }
+  // NOLINTEND(bugprone-unchecked-optional-access)
 
  private:
   std::optional<T> value_;
