@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from torchdeploy_pkg.client import Client
     from torchdeploy_pkg.manifest import Manifest
     from torchdeploy_pkg.packager import package
+    from torchdeploy_pkg.runtime import InterpreterManager
     from torchdeploy_pkg.server_process import Server
 
 _MODULE_OF = {
     "Client": "client",
+    "InterpreterManager": "runtime",
     "Manifest": "manifest",
     "Server": "server_process",
     "inspect_archive": "archive",
@@ -44,6 +46,7 @@ _MODULE_OF = {
 
 __all__ = [
     "Client",
+    "InterpreterManager",
     "InvalidArgumentError",
     "Manifest",
     "ModelError",

@@ -1,0 +1,127 @@
+#include "python/torchdeploy_pkg/_bindings/async_call.h"
+
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <pybind11/pybind11.h>
+
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
+
+#include "python/torchdeploy_pkg/_bindings/host_python.h"
+#include "python/torchdeploy_pkg/_bindings/owner_releases.h"
+#include "python/torchdeploy_pkg/_bindings/value_crossing.h"
+#include "python/torchdeploy_pkg/_bindings/without_gil.h"
+
+namespace torchdeploy {
+
+namespace py = pybind11;
+
+namespace {
+
+thread_local bool settling_future = false;
+
+Status CloneTensors(Value& value);
+
+Status CloneAll(std::vector<Value>& values) {
+  for (Value& value : values) {
+    if (Status status = CloneTensors(value); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
+// Gives each tensor memory of its own.
+Status CloneTensors(Value& value) {
+  if (auto* const tensor = value.get<Tensor>()) {
+    Result<Tensor> copy = tensor->Clone();
+    if (!copy.ok()) {
+      return copy.status();
+    }
+    *tensor = *std::move(copy);
+  } else if (auto* const list = value.get<List>()) {
+    return CloneAll(*list);
+  } else if (auto* const tuple = value.get<Tuple>()) {
+    return CloneAll(tuple->items);
+  } else if (auto* const dict = value.get<Dict>()) {
+    for (auto& [key, item] : *dict) {
+      if (Status status = CloneTensors(item); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  return {};
+}
+
+Result<Value> CloneResult(Result<Value> result) {
+  if (result.ok()) {
+    if (Status status = CloneTensors(*result); !status.ok()) {
+      return status;
+    }
+  }
+  return result;
+}
+
+// The future of one call. Its Python objects go in Settle(), with the GIL.
+class PendingResult {
+ public:
+  PendingResult(const HostPython& host, py::object future)
+      : host_(std::make_unique<HostPython>(host)), future_(std::move(future)) {}
+
+  // Once, without the host's GIL, on any thread.
+  void Settle(Result<Value> shared) {
+    const Result<Value> result = CloneResult(std::move(shared));
+    const py::gil_scoped_acquire gil;
+    settling_future = true;
+    OwnerReleases::OfProcess().Drain();
+    try {
+      Set(result);
+    } catch (py::error_already_set& error) {
+      // A callback of the future raised what is no Exception, such as SystemExit.
+      error.discard_as_unraisable("a callback of a future of torchdeploy_pkg");
+    }
+    future_ = py::object();
+    host_.reset();
+    settling_future = false;
+  }
+
+ private:
+  void Set(const Result<Value>& result) {
+    if (!result.ok()) {
+      future_.attr("set_exception")(host_->ErrorOf(result.status()));
+      return;
+    }
+    py::object value;
+    try {
+      value = ToPython(*host_, *result);
+    } catch (py::error_already_set& error) {
+      future_.attr("set_exception")(error.value());
+      return;
+    }
+    future_.attr("set_result")(value);
+  }
+
+  std::unique_ptr<HostPython> host_;
+  py::object future_;
+};
+
+}  // namespace
+
+void CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
+                    const HostPython& host, const py::object& future) {
+  const auto pending = std::make_shared<PendingResult>(host, future);
+  const WithoutGil without_gil;
+  object.CallAsync(std::move(args), std::move(kwargs),
+                   [pending](Result<Value> result) { pending->Settle(std::move(result)); });
+}
+
+bool IsSettlingFuture() {
+  return settling_future;
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,204 @@
+// The module torchdeploy_pkg._native. Source: _native.pyi is its contract.
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <dlpack/dlpack.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/options.h"
+#include "torchdeploy/package.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
+
+#include "python/torchdeploy_pkg/_bindings/async_call.h"
+#include "python/torchdeploy_pkg/_bindings/dlpack_capsule.h"
+#include "python/torchdeploy_pkg/_bindings/host_python.h"
+#include "python/torchdeploy_pkg/_bindings/manager_handle.h"
+#include "python/torchdeploy_pkg/_bindings/owner_releases.h"
+#include "python/torchdeploy_pkg/_bindings/value_crossing.h"
+#include "python/torchdeploy_pkg/_bindings/without_gil.h"
+
+namespace torchdeploy {
+
+namespace py = pybind11;
+
+namespace {
+
+// The value, or the exception of the status.
+template <typename T>
+T ValueOrRaise(const HostPython& host, Result<T> result) {
+  if (!result.ok()) {
+    host.Raise(result.status());
+  }
+  return *std::move(result);
+}
+
+class NativeObj {
+ public:
+  NativeObj(HostPython host, ReplicatedObj object)
+      : host_(std::move(host)), object_(std::move(object)) {}
+
+  [[nodiscard]] py::object Call(const py::tuple& args, const py::dict& kwargs) const {
+    auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
+    auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
+    Result<Value> result = CallWithoutGil(std::move(values), std::move(named));
+    OwnerReleases::OfProcess().Drain();
+    return ToPython(host_, ValueOrRaise(host_, std::move(result)));
+  }
+
+  void CallInto(const py::object& future, const py::tuple& args, const py::dict& kwargs) const {
+    OwnerReleases::OfProcess().Drain();
+    auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
+    auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
+    CallIntoFuture(object_, std::move(values), std::move(named), host_, future);
+  }
+
+ private:
+  [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs) const {
+    const WithoutGil without_gil;
+    return object_.Call(std::move(args), std::move(kwargs));
+  }
+
+  const HostPython host_;
+  const ReplicatedObj object_;
+};
+
+class NativePackage {
+ public:
+  NativePackage(HostPython host, Package package)
+      : host_(std::move(host)), package_(std::move(package)) {}
+
+  [[nodiscard]] NativeObj LoadPickle(const std::string& package,
+                                     const std::string& resource) const {
+    return {host_, package_.LoadPickle(package, resource)};
+  }
+  [[nodiscard]] NativeObj LoadEntry() const { return {host_, package_.LoadEntry()}; }
+
+ private:
+  const HostPython host_;
+  const Package package_;
+};
+
+class NativeManager {
+ public:
+  NativeManager(const py::object& host, int interpreters, int intra_op_threads,
+                const std::filesystem::path& python, const std::filesystem::path& cache)
+      : host_(host),
+        manager_(ValueOrRaise(host_, CreateWithoutGil({.interpreters = interpreters,
+                                                       .intra_op_threads = intra_op_threads,
+                                                       .python = python.string(),
+                                                       .cache_folder = cache.string(),
+                                                       .engine_library = {}}))) {}
+
+  [[nodiscard]] size_t size() const { return manager_.manager().size(); }
+
+  [[nodiscard]] NativePackage LoadPackage(const std::filesystem::path& path) const {
+    return {host_, ValueOrRaise(host_, LoadWithoutGil(path.string()))};
+  }
+
+  void Close() {
+    if (const Status status = manager_.Close(); !status.ok()) {
+      host_.Raise(status);
+    }
+  }
+
+ private:
+  static Result<std::unique_ptr<InterpreterManager>> CreateWithoutGil(Options options) {
+    const WithoutGil without_gil;
+    return InterpreterManager::Create(std::move(options));
+  }
+  [[nodiscard]] Result<Package> LoadWithoutGil(const std::string& path) const {
+    const WithoutGil without_gil;
+    return manager_.manager().LoadPackage(path);
+  }
+
+  const HostPython host_;
+  ManagerHandle manager_;
+};
+
+using DLPackVersionPair = std::pair<int, int>;
+using DLDevicePair = std::pair<int, int>;
+
+DLDevicePair DeviceOf(const Tensor& tensor) {
+  return {static_cast<int>(tensor.device().device_type), tensor.device().device_id};
+}
+
+py::object ExportTensor(const Tensor& tensor, const py::object& /*stream*/,
+                        const std::optional<DLPackVersionPair>& max_version,
+                        const std::optional<DLDevicePair>& device, std::optional<bool> copy) {
+  if (device.has_value() && *device != DeviceOf(tensor)) {
+    throw py::buffer_error("the tensor is on another device than the one asked for");
+  }
+  const bool versioned = max_version.has_value() && max_version->first >= DLPACK_MAJOR_VERSION;
+  if (!copy.value_or(false)) {
+    return MakeCapsule(tensor, versioned);
+  }
+  const Result<Tensor> clone = tensor.Clone();
+  if (!clone.ok()) {
+    throw py::buffer_error(clone.status().message());
+  }
+  return MakeCapsule(*clone, versioned);
+}
+
+template <typename Named>
+void DefineNamed(py::module_& module, const char* name) {
+  py::class_<Named>(module, name)
+      .def(py::init([](std::string value) { return Named{std::move(value)}; }), py::arg("name"),
+           py::pos_only())
+      .def_readonly("name", &Named::name)
+      .def("__eq__",
+           [](const Named& self, const py::object& other) {
+             return py::isinstance<Named>(other) && other.cast<const Named&>().name == self.name;
+           })
+      .def("__hash__", [](const Named& self) { return py::hash(py::str(self.name)); })
+      .def("__repr__", [name](const Named& self) {
+        return std::string(name) + "(" + py::repr(py::str(self.name)).cast<std::string>() + ")";
+      });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  DefineNamed<Device>(module, "Device");
+  DefineNamed<Dtype>(module, "Dtype");
+  DefineNamed<Layout>(module, "Layout");
+
+  py::class_<Tensor>(module, "Tensor")
+      .def("__dlpack__", &ExportTensor, py::kw_only(), py::arg("stream") = py::none(),
+           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+           py::arg("copy") = py::none())
+      .def("__dlpack_device__", &DeviceOf);
+
+  py::class_<NativeObj>(module, "ReplicatedObj")
+      .def("call", &NativeObj::Call, py::arg("args"), py::arg("kwargs"), py::pos_only())
+      .def("call_into", &NativeObj::CallInto, py::arg("future"), py::arg("args"), py::arg("kwargs"),
+           py::pos_only());
+
+  py::class_<NativePackage>(module, "Package")
+      .def("load_pickle", &NativePackage::LoadPickle, py::arg("package"), py::arg("resource"),
+           py::pos_only())
+      .def("load_entry", &NativePackage::LoadEntry);
+
+  py::class_<NativeManager>(module, "InterpreterManager")
+      .def(py::init<const py::object&, int, int, const std::filesystem::path&,
+                    const std::filesystem::path&>(),
+           py::arg("host"), py::kw_only(), py::arg("interpreters"), py::arg("intra_op_threads"),
+           py::arg("python"), py::arg("cache"))
+      .def("__len__", &NativeManager::size)
+      .def("load_package", &NativeManager::LoadPackage, py::arg("path"), py::pos_only())
+      .def("close", &NativeManager::Close);
+
+  py::module_::import("atexit").attr("register")(
+      py::cpp_function([] { OwnerReleases::OfProcess().Close(); }));
+}
+
+}  // namespace torchdeploy

@@ -1,0 +1,48 @@
+// What the host's Python owns and an interpreter no longer needs.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace torchdeploy {
+
+// Something whose destruction needs the host's GIL.
+class HostOwned {
+ public:
+  HostOwned() = default;
+  HostOwned(const HostOwned&) = delete;
+  HostOwned& operator=(const HostOwned&) = delete;
+  virtual ~HostOwned() = default;
+};
+
+// A queue, because the last user may be an interpreter's thread that holds another GIL, and a
+// thread that waits for two can deadlock. Thread-safe. One for the process, as Python's own
+// state is.
+class OwnerReleases {
+ public:
+  static OwnerReleases& OfProcess();
+
+  // Never waits for a GIL. The main thread is asked to destroy `owned`, unless another
+  // thread's Drain() comes first.
+  void Push(std::unique_ptr<HostOwned> owned);
+
+  // Destroys what was pushed. REQUIRES: the host's GIL.
+  void Drain();
+
+  // What is pushed from now on is left to the end of the process, for Python is ending.
+  void Close();
+
+ private:
+  OwnerReleases() = default;
+
+  static int DrainOnMainThread(void* releases);
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  std::vector<std::unique_ptr<HostOwned>> owned_;
+  bool main_thread_asked_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace torchdeploy

@@ -1,0 +1,81 @@
+"""The compiled part of :mod:`torchdeploy_pkg.runtime`, which is its only user."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from os import PathLike
+from typing import Any, Protocol
+
+class Host(Protocol):
+    """What the native code asks of Python. Each function is looked up once."""
+
+    @property
+    def as_plain(self) -> Callable[[Any], tuple[object, str | None]]:
+        """Turns any other value into a capsule, scalar, list or native object, or says why not."""
+
+    @property
+    def adopt(self) -> Callable[[Tensor | Device | Dtype | Layout], object]:
+        """Turns what an interpreter returned into what the caller gets."""
+
+    @property
+    def make_error(self) -> Callable[[int, str, str, str], BaseException]:
+        """Makes the exception of a status: code, message, type and traceback."""
+
+class Tensor:
+    """A tensor that an interpreter returned: a producer of DLPack, and nothing else."""
+
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+class _Named:
+    def __init__(self, name: str, /) -> None: ...
+    @property
+    def name(self) -> str: ...
+
+class Device(_Named):
+    """A ``torch.device``, where torch is not imported; the name is as in ``"cuda:0"``."""
+
+class Dtype(_Named):
+    """A ``torch.dtype``, where torch is not imported; the name is as in ``"float32"``."""
+
+class Layout(_Named):
+    """A ``torch.layout``, where torch is not imported; the name is as in ``"strided"``."""
+
+class ReplicatedObj:
+    """A ``torchdeploy::ReplicatedObj``."""
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> Any: ...
+    def call_into(
+        self, future: Future[Any], args: tuple[Any, ...], kwargs: dict[str, Any], /
+    ) -> None:
+        """Call, and settle the future, which must run already. What cannot cross is raised."""
+
+class Package:
+    """A ``torchdeploy::Package``."""
+
+    def load_pickle(self, package: str, resource: str, /) -> ReplicatedObj: ...
+    def load_entry(self) -> ReplicatedObj: ...
+
+class InterpreterManager:
+    """A ``torchdeploy::InterpreterManager``, which lives until its packages and objects go."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        interpreters: int,
+        intra_op_threads: int,
+        python: str | PathLike[str],
+        cache: str | PathLike[str],
+    ) -> None:
+        """As ``torchdeploy::Options``: 0 and empty paths ask for the defaults."""
+
+    def __len__(self) -> int: ...
+    def load_package(self, path: str | PathLike[str], /) -> Package: ...
+    def close(self) -> None: ...

@@ -1,0 +1,215 @@
+"""Isolated interpreters inside this Python process.
+
+::
+
+    with InterpreterManager(2) as manager:
+        model = manager.load_package("model.pt").load_pickle("model", "model.pkl")
+        y = model(x)
+
+Each interpreter has its own GIL, and this process's GIL is free while one works: threads that
+call a model run side by side, as many as there are interpreters. What may cross, and how, is in
+docs/python.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import sys
+import weakref
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchdeploy_pkg import _native, host_values
+from torchdeploy_pkg.archive import inspect_archive
+from torchdeploy_pkg.errors import InvalidArgumentError, error_from_code
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from torchdeploy_pkg.manifest import Manifest
+
+
+class _Host:
+    """Source: class Host in _native.pyi."""
+
+    as_plain = staticmethod(host_values.as_plain)
+    adopt = staticmethod(host_values.adopt)
+
+    @staticmethod
+    def make_error(code: int, message: str, type_name: str, traceback: str) -> BaseException:
+        return error_from_code(code, message, type_name=type_name, traceback=traceback)
+
+
+class ReplicatedObj:
+    """One Python object, present in every interpreter of a manager. Thread-safe.
+
+    Each interpreter makes its replica when it is first needed.
+    """
+
+    def __init__(self, manager: InterpreterManager, native: _native.ReplicatedObj) -> None:
+        self._manager = manager
+        self._native = native
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the object in a free interpreter, and wait for it.
+
+        Callers wait in the order of arrival for the first interpreter that becomes free. The
+        wait cannot be interrupted by a signal.
+
+        Args:
+            *args: Positional arguments; tensors share their memory with the interpreter.
+            **kwargs: Keyword arguments.
+
+        Returns:
+            The result; its tensors are torch's if torch is imported here, else numpy's, and
+            belong to the caller.
+
+        Raises:
+            ModelError: The object's own exception, with its type and traceback.
+            InvalidArgumentError: A value cannot cross; the message names its place.
+            FailedPreconditionError: The wait could not end, or numpy has no form for a tensor
+                of the result.
+            UnavailableError: The manager is closed.
+            StatusError: Any other failure, of the class that its code has.
+        """
+        return self._native.call(args, kwargs)
+
+    def call_async(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the object without waiting.
+
+        Returns:
+            A future of what ``self(*args, **kwargs)`` returns or raises. It cannot be
+            cancelled. Its callbacks run on the interpreter's thread, which waits for them: they
+            must be quick and must not wait for a call. Tensors of the result are copied once;
+            those on another device than the CPU cannot be.
+
+        Raises:
+            InvalidArgumentError: An argument cannot cross; the message names its place.
+        """
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        self._native.call_into(future, args, kwargs)
+        return future
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Await the call. Cancelling the task does not end the call. Raises as a call does."""
+        return await asyncio.wrap_future(self.call_async(*args, **kwargs))
+
+
+class Package:
+    """An opened archive; its modules do not meet those of other packages. Thread-safe.
+
+    Attributes:
+        path: The archive.
+        manifest: What the packager wrote into it; ``None`` for plain ``torch.package``.
+    """
+
+    def __init__(self, manager: InterpreterManager, native: _native.Package, path: Path) -> None:
+        self._manager = manager
+        self._native = native
+        self.path = path
+        self.manifest: Manifest | None = inspect_archive(path)
+
+    def load_pickle(self, package: str = "model", resource: str = "model.pkl") -> ReplicatedObj:
+        """The object pickled as (package, resource).
+
+        Nothing is loaded yet: a pickle that is missing is the error of the first call.
+        """
+        return ReplicatedObj(self._manager, self._native.load_pickle(package, resource))
+
+    def load_entry(self) -> ReplicatedObj:
+        """What a server calls: the manifest's entry, else the pickle ("model", "model.pkl")."""
+        return ReplicatedObj(self._manager, self._native.load_entry())
+
+
+class InterpreterManager:
+    """A pool of isolated interpreters with the packages of this Python. Thread-safe.
+
+    Takes 2 to 4 seconds for two. Interpreters live as long as the process: when a manager is
+    closed and gone, the next one takes them over. Packages and objects keep their manager
+    alive. At the end of the process every manager is closed, which waits for calls that run.
+
+    Args:
+        interpreters: Their number; by default one for each core.
+        intra_op_threads: Threads of torch's own for each call; by default cores / interpreters.
+        cache: Folder for the private libraries, 0.5 GB for each interpreter; by default
+            ``$TORCHDEPLOY_CACHE``, else below ``$XDG_CACHE_HOME``.
+
+    Raises:
+        InvalidArgumentError: A number is out of range.
+        NotFoundError: This Python has no torch or no libpython.
+        FailedPreconditionError: libpython is not shared, or torch is not 2.13.
+        PermissionDeniedError: The cache folder cannot be written.
+        ResourceExhaustedError: The disk is full.
+    """
+
+    def __init__(
+        self,
+        interpreters: int | None = None,
+        *,
+        intra_op_threads: int | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._native = _native.InterpreterManager(
+            _Host(),
+            interpreters=_count("interpreters", interpreters),
+            intra_op_threads=_count("intra_op_threads", intra_op_threads),
+            python=sys.executable,
+            cache="" if cache is None else cache,
+        )
+        _open_managers.add(self)
+
+    def load_package(self, path: str | os.PathLike[str]) -> Package:
+        """Open an archive. None of its code runs before the first call.
+
+        Raises:
+            NotFoundError: There is no such file.
+            DataLossError: It is no torch.package archive, or is cut short.
+            InvalidArgumentError: Its manifest is not valid.
+        """
+        return Package(self, self._native.load_package(path), Path(path))
+
+    def close(self) -> None:
+        """Refuse new calls with ``UnavailableError`` and wait for those that run.
+
+        Raises:
+            FailedPreconditionError: In a callback of a future, whose call it would wait for.
+        """
+        self._native.close()
+
+    def __len__(self) -> int:
+        """Number of interpreters."""
+        return len(self._native)
+
+    def __enter__(self) -> InterpreterManager:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _count(name: str, value: int | None) -> int:
+    if value is None:
+        return 0
+    if value < 1:
+        msg = f"{name} is {value}; expected a number from 1 on"
+        raise InvalidArgumentError(msg)
+    return value
+
+
+_open_managers: weakref.WeakSet[InterpreterManager] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_managers() -> None:
+    """Let no interpreter's thread ask for the GIL of a Python that is ending."""
+    for manager in list(_open_managers):
+        manager.close()
