@@ -11,7 +11,7 @@ namespace torchdeploy {
 // released when it takes and before it gives up the lock.
 //
 // Each thread's Python thread state is made at its first entry and kept until the thread
-// ends, which makes later entries cheap (0.2 us). Nests: a thread that is already inside
+// ends, which makes later entries cheap. Nests: a thread that is already inside
 // stays inside.
 class InterpreterEntry {
  public:

@@ -99,16 +99,18 @@ void FreeTree(td_value* value) noexcept {
 void ForEachTensor(td_value* values, size_t size, void (*visit)(td_value&)) {
   std::vector<Values> open = {{values, size}};
   while (!open.empty()) {
-    const auto [first, count] = open.back();
-    open.pop_back();
-    std::for_each(first, first + count, [&open, visit](td_value& value) {
-      if (value.kind == TD_KIND_TENSOR && value.as.tensor != nullptr) {
-        visit(value);
-      }
-      if (const Values children = ChildrenOf(value); children.second != 0) {
-        open.push_back(children);
-      }
-    });
+    auto& [next, left] = open.back();
+    if (left == 0) {
+      open.pop_back();
+      continue;
+    }
+    td_value& value = *next;
+    ++next;
+    --left;
+    if (value.kind == TD_KIND_TENSOR && value.as.tensor != nullptr) {
+      visit(value);
+    }
+    open.push_back(ChildrenOf(value));
   }
 }
 

@@ -1,4 +1,5 @@
 // Every kind of value, both ways.
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -14,7 +15,11 @@
 namespace torchdeploy::testing {
 namespace {
 
-using std::string_literals::operator""s;
+// A literal with its NUL bytes.
+template <size_t kSize>
+std::string Exactly(const char (&literal)[kSize]) {
+  return {literal, kSize - 1};
+}
 
 class ValueTest : public ::testing::Test {
  protected:
@@ -37,13 +42,14 @@ TEST_F(ValueTest, ScalarsEnterAsPythonsOwn) {
 TEST_F(ValueTest, TextAndBytesEnterWithNulBytes) {
   EXPECT_EQ(engine_
                 .CallExpression("lambda s: s == 'd\\0\\u00e9\\U0001f600'",
-                                {arena_.Str("d\0\u00e9\U0001f600"s)})
+                                {arena_.Str(Exactly("d\0\u00e9\U0001f600"))})
                 .Show(),
             "True");
-  EXPECT_EQ(
-      engine_.CallExpression("lambda s: s == b'\\xff\\0'", {arena_.Text(TD_KIND_BYTES, "\xff\0"s)})
-          .Show(),
-      "True");
+  EXPECT_EQ(engine_
+                .CallExpression("lambda s: s == b'\\xff\\0'",
+                                {arena_.Text(TD_KIND_BYTES, Exactly("\xff\0"))})
+                .Show(),
+            "True");
   EXPECT_EQ(Repr(arena_.Str("")), "''''");
 }
 
@@ -74,7 +80,8 @@ TEST_F(ValueTest, ScalarsLeave) {
 }
 
 TEST_F(ValueTest, TextBytesAndTorchNamesLeave) {
-  EXPECT_EQ(engine_.Value("['d\\0\\u00e9', b'\\xff\\0']").Show(), "['d\0\u00e9', b'\xff\0']"s);
+  EXPECT_EQ(engine_.Value("['d\\0\\u00e9', b'\\xff\\0']").Show(),
+            Exactly("['d\0\u00e9', b'\xff\0']"));
   EXPECT_EQ(engine_
                 .Value("(lambda t: [t.device('cuda:1'), t.float8_e5m2, t.sparse_coo])"
                        "(__import__('torch'))")
