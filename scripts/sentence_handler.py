@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SentenceHandler:
-    """Runs a SentenceTransformer on a BYTES tensor of UTF-8 text."""
+    """Runs a SentenceTransformer on a list of sentences."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
