@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,13 @@ struct CloseRecord {
   void operator()(zip_file_t* record) const { zip_fclose(record); }
 };
 using Record = std::unique_ptr<zip_file_t, CloseRecord>;
+
+// libzip converts the dates of all records by mktime(), whose time zone belongs to the whole
+// process: one archive is read at a time.
+std::mutex& ReadingMutex() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 Status Failure(Code code, const std::string& path, const std::string& what) {
   return {code, "The archive '" + path + "' " + what + "."};
@@ -123,6 +131,7 @@ Result<std::string> ReadRecord(zip_t* archive, const std::string& name, const st
 }  // namespace
 
 Result<std::optional<std::string>> ReadManifestRecord(const std::string& path) {
+  const std::lock_guard lock(ReadingMutex());
   const Result<Archive> archive = Open(path);
   if (!archive.ok()) {
     return archive.status();

@@ -49,6 +49,7 @@ class InterpreterManager {
   [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
 
   // Refuses new calls with kUnavailable and waits until every accepted one has finished.
+  // REQUIRES: not in a callback, and this thread holds no session of this manager.
   void Close();
 
  private:

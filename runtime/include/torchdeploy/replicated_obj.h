@@ -33,7 +33,7 @@ class ReplicatedObj {
   // The same without waiting. `done` runs on the interpreter's own thread before that
   // takes its next call: within it, tensors may alias the model's memory and are stable;
   // a tensor kept for longer must be cloned. `done` must be quick and must not throw,
-  // and must not wait for another call.
+  // and must not wait for another call. After Close() it runs on this thread, at once.
   void CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done) const;
 
   // Reserves a free interpreter (or the one at `slot`) for this thread; self() is the

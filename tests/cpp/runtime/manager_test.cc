@@ -32,6 +32,12 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+// One that no interpreter in stock has, so that all must be made.
+int UnusedThreadCount() {
+  static int next = 100;
+  return next++;
+}
+
 TEST(ManagerTest, EachSlotIsAnInterpreterOfItsOwn) {
   const auto manager = MakeManager(3);
   EXPECT_EQ(manager->size(), 3U);
@@ -70,7 +76,7 @@ TEST(ManagerTest, ManagersAtTheSameTimeShareNoInterpreter) {
 
 TEST(ManagerTest, OtherThreadCountMakesAnotherInterpreter) {
   Options options = FakeOptions(1);
-  options.intra_op_threads = 7;
+  options.intra_op_threads = UnusedThreadCount();
   const int64_t created = FakeNumberElsewhere("created");
   ASSERT_TRUE(InterpreterManager::Create(options).ok());
   EXPECT_EQ(FakeNumberElsewhere("created"), created + 1);
@@ -78,7 +84,7 @@ TEST(ManagerTest, OtherThreadCountMakesAnotherInterpreter) {
 
 TEST(ManagerTest, FailedInterpreterLeavesNoHalfMadePoolAndIsReplacedByTheNextTry) {
   Options options = FakeOptions(4);
-  options.intra_op_threads = 5;  // None in stock, so that all are made.
+  options.intra_op_threads = UnusedThreadCount();
   {
     const auto manager = MakeManager(1);
     CallFake(*manager->AcquireSession(), "fail_create", {2});
