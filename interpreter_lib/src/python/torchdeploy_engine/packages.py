@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ def load_pickle(importer: object, package: str, resource: str) -> Any:
     if not importer.zip_reader.has_record(record):
         message = f'{importer.filename} has no pickle "{resource}" in package "{package}"'
         raise Refusal(Code.NOT_FOUND, message)
-    return importer.load_pickle(package, resource)
+    with warnings.catch_warnings():
+        # torch.package's own: it reads a storage's dtype in a way that torch deprecates.
+        warnings.filterwarnings("ignore", category=UserWarning, module="torch.package")
+        return importer.load_pickle(package, resource)
 
 
 def _check_readable(path: str) -> None:
