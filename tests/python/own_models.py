@@ -263,3 +263,16 @@ Point = namedtuple("Point", "x y")
 class Statistics(nn.Module):
     def forward(self, x: Tensor) -> Point:
         return Point(x=float(x.mean()), y=[float(value) for value in x.std(0)])
+
+
+class Affine(nn.Module):
+    """Refuses batches over 8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        if x.shape[0] > 8:
+            raise ValueError(x.shape[0])
+        return {"y": self.linear(x), "rows": torch.tensor(x.shape[0])}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from own_models import Affine
 
 from torchdeploy_pkg import Client, InvalidArgumentError, ModelError, Server, package
 from torchdeploy_pkg.errors import NotFoundError
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-
-
-class Affine(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(4, 2)
-
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        if x.shape[0] > 8:
-            raise ValueError(x.shape[0])
-        return {"y": self.linear(x), "rows": torch.tensor(x.shape[0])}
 
 
 @pytest.fixture(scope="module")
