@@ -30,7 +30,7 @@ test-python: $(VENV)/.installed
 
 test-sanitizers: $(VENV)/.requirements
 	for preset in tsan asan; do \
-	  cmake --preset $$preset -DPython_ROOT_DIR=$(CURDIR)/$(VENV) >build/$$preset.log && \
+	  cmake --preset $$preset -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/bin/python >build/$$preset.log && \
 	  cmake --build --preset $$preset --parallel $(JOBS) >>build/$$preset.log && \
 	  ctest --preset $$preset --parallel $(JOBS) || { tail -n 40 build/$$preset.log; exit 1; }; \
 	done
@@ -39,10 +39,11 @@ lint: $(VENV)/.requirements ## Check style, types, layering and the usual mistak
 	ruff check .
 	ruff format --check .
 	mypy
+	cd interpreter_lib/src/python && mypy --config-file $(CURDIR)/pyproject.toml torchdeploy_engine
 	PYTHONPATH=python lint-imports
 	python -m pytest -q tests/test_architecture.py
 	git ls-files '*.h' '*.c' '*.cc' | xargs clang-format --dry-run --Werror
-	cmake --preset tidy -DPython_ROOT_DIR=$(CURDIR)/$(VENV) >build/tidy.log
+	cmake --preset tidy -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/bin/python >build/tidy.log
 	cmake --build --preset tidy --parallel $(JOBS) >>build/tidy.log || { grep -E 'error|warning' build/tidy.log; exit 1; }
 
 bench: $(VENV)/.installed ## Measure throughput with one interpreter and with several.

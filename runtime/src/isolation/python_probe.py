@@ -6,35 +6,36 @@ Run by the host as ``python -c SOURCE``. Imports nothing heavy: torch is only lo
 import importlib.metadata
 import importlib.util
 import json
-import os
 import sys
 import sysconfig
+from pathlib import Path
 
 
 def find_libpython():
     """Return the path of the shared libpython, or "" if there is none."""
-    name = sysconfig.get_config_var("INSTSONAME") or ""
-    library_folder = sysconfig.get_config_var("LIBDIR") or ""
+    library_folder = Path(sysconfig.get_config_var("LIBDIR") or "")
     folders = [
         library_folder,
-        os.path.join(library_folder, sysconfig.get_config_var("MULTIARCH") or ""),
-        os.path.join(sys.base_prefix, "lib"),
-        sysconfig.get_config_var("LIBPL") or "",
+        library_folder / (sysconfig.get_config_var("MULTIARCH") or ""),
+        Path(sys.base_prefix, "lib"),
+        Path(sysconfig.get_config_var("LIBPL") or ""),
     ]
     # Debian's python3 is linked statically; its libpython is a package of its own.
-    names = [name, f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0"]
+    names = [
+        sysconfig.get_config_var("INSTSONAME") or "",
+        f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0",
+    ]
     for folder in folders:
-        for candidate in names:
-            path = os.path.join(folder, candidate)
-            if ".so" in candidate and os.path.isfile(path):
-                return os.path.realpath(path)
+        for name in names:
+            if ".so" in name and (folder / name).is_file():
+                return str((folder / name).resolve())
     return ""
 
 
 def find_package_folder(name):
     """Return the folder of an installed package, or ""."""
     spec = importlib.util.find_spec(name)
-    return os.path.dirname(spec.origin) if spec and spec.origin else ""
+    return str(Path(spec.origin).parent) if spec and spec.origin else ""
 
 
 def find_version(name):
