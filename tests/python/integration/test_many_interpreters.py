@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import threading
 import time
@@ -19,6 +20,7 @@ from torch import nn
 
 from torchdeploy_pkg import Client, Server, package
 from torchdeploy_pkg.errors import FailedPreconditionError
+from torchdeploy_pkg.server_process import server_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,3 +234,26 @@ def test_nothing_that_a_model_does_ends_the_server(tmp_path: Path) -> None:
             thread.join()
         client.close()
         assert server.stop() == 0, "SIGTERM still drains"
+
+
+def test_debians_python_serves_as_well(tmp_path: Path) -> None:
+    """Its executable is linked statically; its libpython is a package of its own."""
+    python = tmp_path / "debian" / "bin" / "python"
+    subprocess.run(
+        ["/usr/bin/python3", "-m", "venv", "--without-pip", python.parents[1]], check=True
+    )
+    packages = sysconfig.get_path("purelib")
+    (site,) = python.parents[1].glob("lib/python3*/site-packages")
+    (site / "packages.pth").write_text(packages)
+    write_model(tmp_path / "models", net_that("2 * x"))
+    archive = tmp_path / "models" / "1" / "model.pt"
+    command = server_command(archive, port=0, interpreters=2)
+    command[command.index(sys.executable)] = str(python)
+    x = np.arange(3, dtype=np.float32)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        ready = server.stdout.readline().split()
+        with Client(ready[ready.index("on") + 1]) as client:
+            assert np.array_equal(client.infer("models", {"x": x})["output"], 2 * x)
+        server.terminate()
+        assert server.wait(30) == 0
