@@ -2,6 +2,7 @@
 
 #include <zip.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -42,9 +43,9 @@ void WriteZip(const std::string& path, const std::map<std::string, std::string>&
   }
   for (const auto& [name, data] : records) {
     zip_source_t* const source = zip_source_buffer(archive, data.data(), data.size(), 0);
-    const zip_int64_t index = zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
+    const int64_t index = zip_file_add(archive, name.c_str(), source, ZIP_FL_ENC_UTF_8);
     if (index < 0 ||
-        zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0) != 0) {
+        zip_set_file_compression(archive, static_cast<uint64_t>(index), ZIP_CM_STORE, 0) != 0) {
       Abort(path);
     }
   }

@@ -1,15 +1,13 @@
 #include "tests/fakes/fake_values.h"
 
+#include <algorithm>
 #include <atomic>
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,6 +16,7 @@
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/value_crossing.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy::fakes {
@@ -27,8 +26,8 @@ namespace {
 std::atomic<int64_t> live_tensors = 0;
 
 struct CountedTensor {
-  DLManagedTensorVersioned managed{};
-  DLManagedTensorVersioned* original = nullptr;
+  DLManagedTensorVersioned managed;
+  DLManagedTensorVersioned* original;
 };
 
 // The same tensor, counted until its deleter runs.
@@ -113,7 +112,7 @@ struct Exporter {
   void Text(td_kind kind, const std::string& text) const {
     out.kind = kind;
     char* const copy = std::make_unique<char[]>(text.size()).release();
-    std::memcpy(copy, text.data(), text.size());
+    std::copy(text.begin(), text.end(), copy);
     out.as.text = {copy, text.size()};
   }
 

@@ -8,7 +8,9 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <ostream>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -124,9 +126,12 @@ TEST(TensorTest, AllocatedMemoryIsAlignedToACacheLine) {
 }
 
 struct BadShape {
+  const char* name;  // Of the test.
   std::vector<int64_t> shape;
   Code code;
   const char* message;
+
+  friend void PrintTo(const BadShape& bad, std::ostream* out) { *out << bad.name; }
 };
 
 class TensorShapeTest : public ::testing::TestWithParam<BadShape> {};
@@ -141,13 +146,18 @@ TEST_P(TensorShapeTest, AllocateRefusesAndNamesTheShape) {
 INSTANTIATE_TEST_SUITE_P(
     All, TensorShapeTest,
     ::testing::Values(
-        BadShape{{2, -1}, Code::kInvalidArgument, "[2, -1] has a negative extent"},
-        BadShape{{0, -1}, Code::kInvalidArgument, "[0, -1] has a negative extent"},
-        BadShape{{kMax}, Code::kInvalidArgument, "2^63 - 1 bytes"},
-        BadShape{{kMax / 4 + 1}, Code::kInvalidArgument, "2^63 - 1 bytes"},
-        BadShape{{int64_t{1} << 32, int64_t{1} << 32}, Code::kInvalidArgument, "2^63 - 1 bytes"},
-        BadShape{{kMax, kMax, kMax}, Code::kInvalidArgument, "2^63 - 1 bytes"},
-        BadShape{{kMax / 8}, Code::kResourceExhausted, "There is no memory"}));
+        BadShape{"Negative", {2, -1}, Code::kInvalidArgument, "[2, -1] has a negative extent"},
+        BadShape{
+            "NegativeBesideZero", {0, -1}, Code::kInvalidArgument, "[0, -1] has a negative extent"},
+        BadShape{"OneHugeExtent", {kMax}, Code::kInvalidArgument, "2^63 - 1 bytes"},
+        BadShape{"OneByteTooMany", {kMax / 4 + 1}, Code::kInvalidArgument, "2^63 - 1 bytes"},
+        BadShape{"ProductOverflowsToZero",
+                 {int64_t{1} << 32, int64_t{1} << 32},
+                 Code::kInvalidArgument,
+                 "2^63 - 1 bytes"},
+        BadShape{"ProductOfThree", {kMax, kMax, kMax}, Code::kInvalidArgument, "2^63 - 1 bytes"},
+        BadShape{"NoSuchMemory", {kMax / 8}, Code::kResourceExhausted, "There is no memory"}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST(TensorTest, PackedElementsOfHalfAByteAreRoundedUpToBytes) {
   constexpr DLDataType kFloat4{kDLFloat4_e2m1fn, 4, 1};
