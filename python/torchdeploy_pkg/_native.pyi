@@ -79,3 +79,10 @@ class InterpreterManager:
     def __len__(self) -> int: ...
     def load_package(self, path: str | PathLike[str], /) -> Package: ...
     def close(self) -> None: ...
+
+def end() -> None:
+    """Wait for the calls that other threads are in, and keep those threads out from now on.
+
+    CPython before 3.14 ends a daemon thread that asks for the GIL once Python finalises, by
+    unwinding its stack, which aborts the process if native code is on it.
+    """

@@ -210,6 +210,7 @@ _open_managers: weakref.WeakSet[InterpreterManager] = weakref.WeakSet()
 
 @atexit.register
 def _close_managers() -> None:
-    """Let no interpreter's thread ask for the GIL of a Python that is ending."""
+    """Let no thread of ours ask for the GIL of a Python that is ending."""
+    _native.end()
     for manager in list(_open_managers):
         manager.close()

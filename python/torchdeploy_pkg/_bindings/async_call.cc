@@ -15,7 +15,6 @@
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 #include "python/torchdeploy_pkg/_bindings/owner_releases.h"
 #include "python/torchdeploy_pkg/_bindings/value_crossing.h"
-#include "python/torchdeploy_pkg/_bindings/without_gil.h"
 
 namespace torchdeploy {
 
@@ -115,7 +114,7 @@ class PendingResult {
 void CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
                     const HostPython& host, const py::object& future) {
   const auto pending = std::make_shared<PendingResult>(host, future);
-  const WithoutGil without_gil;
+  const py::gil_scoped_release without_gil;
   object.CallAsync(std::move(args), std::move(kwargs),
                    [pending](Result<Value> result) { pending->Settle(std::move(result)); });
 }

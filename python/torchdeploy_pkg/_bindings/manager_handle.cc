@@ -4,13 +4,17 @@
 #include <thread>
 #include <utility>
 
+#include <pybind11/pybind11.h>
+
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/status.h"
 
 #include "python/torchdeploy_pkg/_bindings/async_call.h"
-#include "python/torchdeploy_pkg/_bindings/without_gil.h"
+#include "python/torchdeploy_pkg/_bindings/host_entries.h"
 
 namespace torchdeploy {
+
+namespace py = pybind11;
 
 ManagerHandle::ManagerHandle(std::unique_ptr<InterpreterManager> manager)
     : manager_(std::move(manager)) {}
@@ -21,7 +25,8 @@ ManagerHandle::~ManagerHandle() {
     std::thread([manager = std::move(manager_)]() mutable { manager.reset(); }).detach();
     return;
   }
-  const WithoutGil without_gil;
+  const HostEntry entry;
+  const py::gil_scoped_release without_gil;
   manager_.reset();
 }
 
@@ -31,7 +36,7 @@ Status ManagerHandle::Close() {
             "A manager cannot be closed in a callback of a future: close() waits for the call "
             "whose callback this is."};
   }
-  const WithoutGil without_gil;
+  const py::gil_scoped_release without_gil;
   manager_->Close();
   return {};
 }

@@ -21,11 +21,11 @@
 
 #include "python/torchdeploy_pkg/_bindings/async_call.h"
 #include "python/torchdeploy_pkg/_bindings/dlpack_capsule.h"
+#include "python/torchdeploy_pkg/_bindings/host_entries.h"
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 #include "python/torchdeploy_pkg/_bindings/manager_handle.h"
 #include "python/torchdeploy_pkg/_bindings/owner_releases.h"
 #include "python/torchdeploy_pkg/_bindings/value_crossing.h"
-#include "python/torchdeploy_pkg/_bindings/without_gil.h"
 
 namespace torchdeploy {
 
@@ -64,7 +64,7 @@ class NativeObj {
 
  private:
   [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs) const {
-    const WithoutGil without_gil;
+    const py::gil_scoped_release without_gil;
     return object_.Call(std::move(args), std::move(kwargs));
   }
 
@@ -113,11 +113,11 @@ class NativeManager {
 
  private:
   static Result<std::unique_ptr<InterpreterManager>> CreateWithoutGil(Options options) {
-    const WithoutGil without_gil;
+    const py::gil_scoped_release without_gil;
     return InterpreterManager::Create(std::move(options));
   }
   [[nodiscard]] Result<Package> LoadWithoutGil(const std::string& path) const {
-    const WithoutGil without_gil;
+    const py::gil_scoped_release without_gil;
     return manager_.manager().LoadPackage(path);
   }
 
@@ -168,6 +168,8 @@ void DefineNamed(py::module_& module, const char* name) {
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
+  const py::call_guard<HostEntry> inside;
+
   DefineNamed<Device>(module, "Device");
   DefineNamed<Dtype>(module, "Dtype");
   DefineNamed<Layout>(module, "Layout");
@@ -179,9 +181,9 @@ PYBIND11_MODULE(_native, module) {
       .def("__dlpack_device__", &DeviceOf);
 
   py::class_<NativeObj>(module, "ReplicatedObj")
-      .def("call", &NativeObj::Call, py::arg("args"), py::arg("kwargs"), py::pos_only())
-      .def("call_into", &NativeObj::CallInto, py::arg("future"), py::arg("args"), py::arg("kwargs"),
-           py::pos_only());
+      .def("call", &NativeObj::Call, inside, py::arg("args"), py::arg("kwargs"), py::pos_only())
+      .def("call_into", &NativeObj::CallInto, inside, py::arg("future"), py::arg("args"),
+           py::arg("kwargs"), py::pos_only());
 
   py::class_<NativePackage>(module, "Package")
       .def("load_pickle", &NativePackage::LoadPickle, py::arg("package"), py::arg("resource"),
@@ -191,14 +193,17 @@ PYBIND11_MODULE(_native, module) {
   py::class_<NativeManager>(module, "InterpreterManager")
       .def(py::init<const py::object&, int, int, const std::filesystem::path&,
                     const std::filesystem::path&>(),
-           py::arg("host"), py::kw_only(), py::arg("interpreters"), py::arg("intra_op_threads"),
-           py::arg("python"), py::arg("cache"))
+           inside, py::arg("host"), py::kw_only(), py::arg("interpreters"),
+           py::arg("intra_op_threads"), py::arg("python"), py::arg("cache"))
       .def("__len__", &NativeManager::size)
-      .def("load_package", &NativeManager::LoadPackage, py::arg("path"), py::pos_only())
-      .def("close", &NativeManager::Close);
+      .def("load_package", &NativeManager::LoadPackage, inside, py::arg("path"), py::pos_only())
+      .def("close", &NativeManager::Close, inside);
 
-  py::module_::import("atexit").attr("register")(
-      py::cpp_function([] { OwnerReleases::OfProcess().Close(); }));
+  module.def("end", [] {
+    OwnerReleases::OfProcess().Close();
+    const py::gil_scoped_release without_gil;
+    HostEntries::OfProcess().End();
+  });
 }
 
 }  // namespace torchdeploy

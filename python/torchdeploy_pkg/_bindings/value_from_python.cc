@@ -1,6 +1,8 @@
 // Values that leave the host: Python to Value.
 #include <complex>
+#include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,12 +29,12 @@ namespace {
 constexpr int kMaxDepth = 100;
 
 // A value that cannot cross. Caught in this file.
-struct Refusal {
-  std::string message;
+struct Refusal : std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 [[noreturn]] void Refuse(const Place& place, const std::string& reason) {
-  throw Refusal{place.ToString() + ": " + reason};
+  throw Refusal(place.ToString() + ": " + reason);
 }
 
 std::string TypeName(py::handle object) {
@@ -65,7 +67,7 @@ class Conversion {
  public:
   explicit Conversion(const HostPython& host) : host_(host) {}
 
-  Value Convert(py::handle object, const Place& place) const {
+  [[nodiscard]] Value Convert(py::handle object, const Place& place) const {
     if (place.depth() > kMaxDepth) {
       Refuse(place, "nested deeper than " + std::to_string(kMaxDepth) +
                         " levels, or contains itself; it cannot cross");
@@ -131,7 +133,7 @@ class Conversion {
     return true;
   }
 
-  Value FromForeign(py::handle object, const Place& place) const {
+  [[nodiscard]] Value FromForeign(py::handle object, const Place& place) const {
     const auto answer = host_.as_plain(object).cast<py::tuple>();
     if (!answer[1].is_none()) {
       Refuse(place, TypeName(object) + " cannot cross; " + answer[1].cast<std::string>());
@@ -145,7 +147,7 @@ class Conversion {
     return value;
   }
 
-  std::vector<Value> Items(py::handle object, const Place& place) const {
+  [[nodiscard]] std::vector<Value> Items(py::handle object, const Place& place) const {
     // A snapshot: converting an element can run Python code that changes the list.
     const auto items = py::reinterpret_borrow<py::object>(object).cast<py::tuple>();
     std::vector<Value> values;
@@ -156,7 +158,7 @@ class Conversion {
     return values;
   }
 
-  Dict Pairs(py::handle object, const Place& place) const {
+  [[nodiscard]] Dict Pairs(py::handle object, const Place& place) const {
     Dict pairs;
     // items(), not the C table: a subclass keeps an order of its own.
     for (const py::handle item : py::list(object.attr("items")())) {
@@ -191,7 +193,7 @@ Result<std::vector<Value>> ArgsFromPython(const HostPython& host, const py::tupl
     }
     return values;
   } catch (const Refusal& refusal) {
-    return Status(Code::kInvalidArgument, refusal.message);
+    return Status(Code::kInvalidArgument, refusal.what());
   }
 }
 
@@ -208,7 +210,7 @@ Result<Kwargs> KwargsFromPython(const HostPython& host, const py::dict& kwargs) 
     }
     return values;
   } catch (const Refusal& refusal) {
-    return Status(Code::kInvalidArgument, refusal.message);
+    return Status(Code::kInvalidArgument, refusal.what());
   }
 }
 

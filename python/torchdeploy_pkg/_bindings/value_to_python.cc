@@ -1,5 +1,6 @@
 // Values that enter the host: Value to Python.
 #include <complex>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <variant>
