@@ -13,6 +13,7 @@
 #include "runtime/src/isolation/owned_fd.h"
 
 #include <sys/mman.h>
+#include <sys/types.h>
 
 namespace torchdeploy {
 
@@ -39,8 +40,8 @@ bool HasTextRelocations(const ElfImage& image) {
 }
 
 int ProtectionOf(const Elf64_Phdr& segment) {
-  return ((segment.p_flags & PF_R) != 0 ? PROT_READ : 0) |
-         ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
+  constexpr int kReadAndExecute = PROT_READ | PROT_EXEC;
+  return (segment.p_flags & PF_X) != 0 ? kReadAndExecute : PROT_READ;
 }
 
 void ShareSegment(const Elf64_Phdr& segment, const std::set<uint64_t>& edited, int fd,
@@ -53,9 +54,11 @@ void ShareSegment(const Elf64_Phdr& segment, const std::set<uint64_t>& edited, i
     if (run_end - page >= kShortestRunPages) {
       const uint64_t address =
           load_address + segment.p_vaddr + (page * kPageBytes - segment.p_offset);
-      mmap(reinterpret_cast<void*>(address),  // NOLINT(performance-no-int-to-ptr): an address.
-           (run_end - page) * kPageBytes, ProtectionOf(segment), MAP_PRIVATE | MAP_FIXED, fd,
-           static_cast<off_t>(page * kPageBytes));
+      void* wanted = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+      if (mmap(wanted, (run_end - page) * kPageBytes, ProtectionOf(segment),
+               MAP_PRIVATE | MAP_FIXED, fd, static_cast<off_t>(page * kPageBytes)) == MAP_FAILED) {
+        return;  // Out of mappings: the rest stays as it is.
+      }
     }
     page = run_end + 1;
   }

@@ -84,7 +84,7 @@ class EditPlanner {
     const uint64_t at = edit_.appended.size();
     const auto* data = reinterpret_cast<const std::byte*>(name.c_str());
     edit_.appended.insert(edit_.appended.end(), data, data + name.size() + 1);
-    return address_ + at - *original_.DynamicValue(DT_STRTAB);
+    return address_ + at - original_.string_table();
   }
 
   void SetEntry(uint64_t offset, Elf64_Sxword tag, uint64_t value) {

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <string.h>  // strnlen
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +12,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "runtime/src/isolation/file_identity.h"
@@ -74,7 +74,7 @@ std::optional<T> ElfImage::Read(uint64_t offset) const {
 }
 
 Status ElfImage::ReadHeaders() {
-  header_ = *Read<Elf64_Ehdr>(0);
+  header_ = Read<Elf64_Ehdr>(0).value_or(Elf64_Ehdr{});
   if (std::memcmp(header_.e_ident, ELFMAG, SELFMAG) != 0) {
     return NotALibrary(identity_.path, "no ELF magic");
   }
@@ -100,7 +100,7 @@ Status ElfImage::ReadDynamic() {
   }
   for (uint64_t at = 0; at + sizeof(Elf64_Dyn) <= found->p_filesz; at += sizeof(Elf64_Dyn)) {
     const uint64_t offset = found->p_offset + at;
-    const auto entry = *Read<Elf64_Dyn>(offset);  // The segment is within the file.
+    const Elf64_Dyn entry = Read<Elf64_Dyn>(offset).value_or(Elf64_Dyn{});
     if (entry.d_tag == DT_NULL) {
       null_entries_.push_back(offset);
     } else if (null_entries_.empty()) {
@@ -109,9 +109,13 @@ Status ElfImage::ReadDynamic() {
       break;  // Not padding: leave it alone.
     }
   }
-  if (null_entries_.empty() || !DynamicValue(DT_STRTAB) || !DynamicValue(DT_SYMTAB)) {
+  const auto strings = DynamicValue(DT_STRTAB);
+  const auto symbols = DynamicValue(DT_SYMTAB);
+  if (null_entries_.empty() || !strings || !symbols) {
     return NotALibrary(identity_.path, "its dynamic section is not complete");
   }
+  string_table_ = *strings;
+  symbol_table_ = *symbols;
   return {};
 }
 
@@ -136,7 +140,7 @@ std::optional<uint64_t> ElfImage::FileOffset(uint64_t address) const {
 
 std::string ElfImage::StringAt(uint64_t offset) const {
   // By address, as the dynamic linker does it: a copy's names lie in another segment.
-  const auto at = FileOffset(*DynamicValue(DT_STRTAB) + offset);
+  const auto at = FileOffset(string_table_ + offset);
   if (!at || *at >= size_) {
     return "";
   }
@@ -228,8 +232,11 @@ uint64_t ElfImage::SymbolCount() const {
 
 std::vector<uint64_t> ElfImage::UniqueSymbolInfoOffsets() const {
   std::vector<uint64_t> offsets;
-  const auto table = FileOffset(*DynamicValue(DT_SYMTAB));
-  const uint64_t count = table ? SymbolCount() : 0;
+  const auto table = FileOffset(symbol_table_);
+  if (!table) {
+    return offsets;
+  }
+  const uint64_t count = SymbolCount();
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t at = *table + i * sizeof(Elf64_Sym);
     const auto symbol = Read<Elf64_Sym>(at);

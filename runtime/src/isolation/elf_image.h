@@ -52,6 +52,8 @@ class ElfImage {
   [[nodiscard]] std::string r_path() const { return FirstString(DT_RPATH); }
 
   [[nodiscard]] std::optional<uint64_t> DynamicValue(Elf64_Sxword tag) const;
+  // Address of the dynamic string table (DT_STRTAB).
+  [[nodiscard]] uint64_t string_table() const { return string_table_; }
   [[nodiscard]] std::vector<VersionNeed> VersionNeeds() const;
   // File offsets of the st_info byte of every STB_GNU_UNIQUE symbol.
   [[nodiscard]] std::vector<uint64_t> UniqueSymbolInfoOffsets() const;
@@ -80,6 +82,8 @@ class ElfImage {
   std::vector<Elf64_Phdr> segments_;
   std::vector<DynamicEntry> dynamic_;
   std::vector<uint64_t> null_entries_;
+  uint64_t string_table_ = 0;
+  uint64_t symbol_table_ = 0;
 };
 
 }  // namespace torchdeploy

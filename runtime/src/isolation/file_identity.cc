@@ -1,6 +1,7 @@
 #include "runtime/src/isolation/file_identity.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -33,7 +34,7 @@ Code CodeOf(int error_number) {
     case EROFS:
       return Code::kPermissionDenied;
     case ENOSPC:
-    case EDQUOT:
+    case EDQUOT:  // NOLINT(misc-include-cleaner): <cerrno> has it.
     case ENOMEM:
     case EMFILE:
     case ENFILE:

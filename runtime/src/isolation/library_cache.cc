@@ -1,6 +1,7 @@
 #include "runtime/src/isolation/library_cache.h"
 
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -27,6 +29,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 namespace torchdeploy {
 
@@ -49,6 +52,13 @@ Status CreateFolder(const fs::path& folder) {
   return {};
 }
 
+// Whether the open file is the one that has this name now.
+bool IsStillNamed(const OwnedFd& fd, const std::string& path) {
+  const auto held = IdentifyOpenFile(fd.get(), path);
+  const auto there = IdentifyFile(path);
+  return held.ok() && there.ok() && held->inode == there->inode;
+}
+
 // Takes the generation's lock, shared, and returns it. A process that removes generations
 // may have deleted the folder between our open and our lock: then it is made again.
 Result<OwnedFd> LockGeneration(const fs::path& folder) {
@@ -58,18 +68,13 @@ Result<OwnedFd> LockGeneration(const fs::path& folder) {
       return status;
     }
     OwnedFd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    if (!lock.ok()) {
-      if (errno == ENOENT) {
-        continue;
-      }
+    if (!lock.ok() && errno != ENOENT) {
       return SystemError("write to the cache folder", path, errno);
     }
-    if (flock(lock.get(), LOCK_SH) != 0) {
+    if (lock.ok() && flock(lock.get(), LOCK_SH) != 0) {
       return SystemError("lock", path, errno);
     }
-    const auto held = IdentifyOpenFile(lock.get(), path);
-    const auto there = IdentifyFile(path);
-    if (held.ok() && there.ok() && held->inode == there->inode) {
+    if (lock.ok() && IsStillNamed(lock, path)) {
       return lock;
     }
   }
@@ -97,21 +102,27 @@ std::vector<fs::path> FoldersIn(const fs::path& folder) {
   return found;
 }
 
+// Whether the Python that the folder's copies were made for is no longer there.
+bool IsAbandoned(const fs::path& environment) {
+  std::ifstream file(environment / kEnvironmentName);
+  std::string python;
+  std::getline(file, python);
+  std::error_code ignored;
+  return !python.empty() && !fs::exists(python, ignored);
+}
+
+void RemoveUnusedGenerationsOf(const fs::path& environment, const fs::path& current) {
+  for (const fs::path& generation : FoldersIn(environment)) {
+    if (generation != current) {
+      RemoveIfUnused(generation);
+    }
+  }
+}
+
 void RemoveUnusedGenerations(const fs::path& root, const fs::path& current) {
   for (const fs::path& environment : FoldersIn(root)) {
-    std::ifstream file(environment / kEnvironmentName);
-    std::string python;
-    std::getline(file, python);
-    std::error_code ignored;
-    const bool is_ours = environment == current.parent_path();
-    const bool is_gone = !python.empty() && !fs::exists(python, ignored);
-    if (!is_ours && !is_gone) {
-      continue;
-    }
-    for (const fs::path& generation : FoldersIn(environment)) {
-      if (generation != current) {
-        RemoveIfUnused(generation);
-      }
+    if (environment == current.parent_path() || IsAbandoned(environment)) {
+      RemoveUnusedGenerationsOf(environment, current);
     }
   }
 }

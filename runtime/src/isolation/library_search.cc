@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -23,15 +24,19 @@ namespace torchdeploy {
 
 namespace {
 
+void ReplaceAll(std::string& text, std::string_view token, const std::string& replacement) {
+  for (size_t at = text.find(token); at != std::string::npos;
+       at = text.find(token, at + replacement.size())) {
+    text.replace(at, token.size(), replacement);
+  }
+}
+
 std::vector<std::string> SplitFolders(const std::string& text, const std::string& origin) {
   std::vector<std::string> folders;
   std::istringstream stream(text);
   for (std::string folder; std::getline(stream, folder, ':');) {
-    for (const std::string_view token : {"${ORIGIN}", "$ORIGIN"}) {
-      for (size_t at = folder.find(token); at != std::string::npos; at = folder.find(token)) {
-        folder.replace(at, token.size(), origin);
-      }
-    }
+    ReplaceAll(folder, "${ORIGIN}", origin);
+    ReplaceAll(folder, "$ORIGIN", origin);
     if (!folder.empty()) {
       folders.push_back(std::move(folder));
     }
@@ -79,7 +84,8 @@ std::map<std::string, std::string> ReadSystemCache(const std::string& path) {
 std::optional<std::string> FindIn(const std::vector<std::string>& folders,
                                   const std::string& name) {
   for (const std::string& folder : folders) {
-    std::string path = folder + "/" + name;
+    std::string path = folder;
+    path.append("/").append(name);
     if (access(path.c_str(), R_OK) == 0) {
       return path;
     }
@@ -131,9 +137,7 @@ std::optional<std::string> LibrarySearch::Find(
   if (const auto cached = system_cache_.find(name); cached != system_cache_.end()) {
     return cached->second;
   }
-  static const std::vector<std::string> kSystemFolders = {"/lib64", "/usr/lib64", "/lib",
-                                                          "/usr/lib"};
-  auto path = FindIn(kSystemFolders, name);
+  auto path = FindIn({"/lib64", "/usr/lib64", "/lib", "/usr/lib"}, name);
   return path ? path : FindIn(extra_folders_, name);
 }
 

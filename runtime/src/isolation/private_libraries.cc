@@ -20,6 +20,7 @@
 #include "runtime/src/isolation/code_sharing.h"
 #include "runtime/src/isolation/elf_edit.h"
 #include "runtime/src/isolation/elf_image.h"
+#include "runtime/src/isolation/file_identity.h"
 #include "runtime/src/isolation/library_cache.h"
 #include "runtime/src/isolation/library_search.h"
 #include "runtime/src/isolation/sharing_rules.h"
@@ -31,6 +32,7 @@ namespace {
 
 // The copy's own scope goes first: the host may itself hold a libpython or a libtorch.
 constexpr int kPrivateFlags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
+constexpr int kSharedFlags = RTLD_NOW | RTLD_LOCAL;
 
 std::string FileName(const std::string& path) {
   return std::filesystem::path(path).filename().string();
@@ -138,7 +140,7 @@ Result<std::string> PrivateLibraries::Find(const std::string& name,
   std::vector<std::string> rpath;
   if (const auto known = by_copy_path_.find(caller); known != by_copy_path_.end()) {
     const Copy& copy = copies_.at(known->second);
-    needed_by = &*copy.original;
+    needed_by = copy.original.get();
     rpath = copy.rpath;
   }
   std::optional<std::string> path = search_->Find(name, needed_by, rpath);
@@ -154,7 +156,7 @@ Result<std::string> PrivateLibraries::Find(const std::string& name,
 Result<void*> PrivateLibraries::Load(const std::string& path, int flags) {
   const int no_load = flags & RTLD_NOLOAD;
   if (IsShared(path)) {
-    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | no_load);
+    void* library = dlopen(path.c_str(), kSharedFlags | no_load);
     return library == nullptr ? Result<void*>(LinkerError(path)) : Result<void*>(library);
   }
   const Result<std::string> copy = MakePrivate(path, {});
@@ -187,7 +189,7 @@ Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
   copy.path = cache_->PathFor(interpreter_, original->identity());
   copy.rpath = LibrarySearch::RpathFolders(*original);
   copy.rpath.insert(copy.rpath.end(), rpath.begin(), rpath.end());
-  copy.original = *original;
+  copy.original = std::make_shared<const ElfImage>(*original);
   const auto forget = [&](const Status& status) {
     copies_.erase(key);
     std::erase_if(singletons_, [&](const auto& entry) { return entry.second == key; });
@@ -267,28 +269,23 @@ Result<std::optional<std::string>> PrivateLibraries::Resolve(
 }
 
 void PrivateLibraries::ShareLoadedCode() {
-  struct Loaded {
-    PrivateLibraries* libraries;
-    std::vector<std::pair<Copy*, uint64_t>> found;
-  } loaded{this, {}};
-  // Not within the callback: that one runs under the dynamic linker's lock.
+  // What is loaded is listed first: the callback runs under the dynamic linker's lock.
+  std::vector<std::pair<std::string, uint64_t>> loaded;
   dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* context) {
-        auto& [libraries, found] = *static_cast<Loaded*>(context);
-        const auto known = libraries->by_copy_path_.find(info->dlpi_name);
-        if (known != libraries->by_copy_path_.end()) {
-          Copy& copy = libraries->copies_.at(known->second);
-          if (!copy.is_loaded) {
-            found.emplace_back(&copy, info->dlpi_addr);
-          }
-        }
+      [](dl_phdr_info* info, size_t /*size*/, void* context) {
+        static_cast<decltype(loaded)*>(context)->emplace_back(info->dlpi_name, info->dlpi_addr);
         return 0;
       },
       &loaded);
-  for (const auto& [copy, address] : loaded.found) {
-    ShareUneditedPages(*copy->original, copy->edit, address);
-    copy->is_loaded = true;
-    copy->edit = {};
+  for (const auto& [path, address] : loaded) {
+    const auto known = by_copy_path_.find(path);
+    if (known == by_copy_path_.end() || copies_.at(known->second).is_loaded) {
+      continue;
+    }
+    Copy& copy = copies_.at(known->second);
+    ShareUneditedPages(*copy.original, copy.edit, address);
+    copy.is_loaded = true;
+    copy.edit = {};
   }
 }
 

@@ -48,7 +48,7 @@ class PrivateLibraries {
   // One library of this interpreter.
   struct Copy {
     std::string path;  // Of the copy.
-    std::optional<ElfImage> original;
+    std::shared_ptr<const ElfImage> original;
     ElfEdit edit;
     std::vector<std::string> rpath;  // Folders that its needs inherit from it.
     bool is_loaded = false;

@@ -10,13 +10,14 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "runtime/src/isolation/file_identity.h"
 #include "runtime/src/isolation/owned_fd.h"
 #include "torchdeploy/status.h"
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json.hpp>  // IWYU pragma: keep
+#include <nlohmann/json_fwd.hpp>
+#include <sys/types.h>
 #include <sys/wait.h>
 
 namespace torchdeploy {
@@ -78,9 +79,9 @@ Result<std::string> RunPython(const std::string& python, const std::string& sour
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return Status(Code::kNotFound, python + " is no working Python: it ended with status " +
-                                       std::to_string(WEXITSTATUS(status)));
+  if (status != 0) {
+    return Status(Code::kNotFound, python + " is no working Python: it ended with wait status " +
+                                       std::to_string(status));
   }
   return output;
 }
