@@ -43,7 +43,8 @@ lint: $(VENV)/.requirements ## Check style, types, layering and the usual mistak
 	PYTHONPATH=python lint-imports
 	python -m pytest -q tests/test_architecture.py
 	git ls-files '*.h' '*.c' '*.cc' | xargs clang-format --dry-run --Werror
-	cmake --preset tidy -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/bin/python >build/tidy.log
+	cmake --preset tidy -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/bin/python \
+	  -Dpybind11_DIR=$$(python -m pybind11 --cmakedir) >build/tidy.log
 	cmake --build --preset tidy --parallel $(JOBS) >>build/tidy.log || { grep -E 'error|warning' build/tidy.log; exit 1; }
 
 bench: $(VENV)/.installed ## Measure throughput with one interpreter and with several.
