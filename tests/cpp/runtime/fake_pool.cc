@@ -1,5 +1,7 @@
 #include "tests/cpp/runtime/fake_pool.h"
 
+#include <stdlib.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -7,8 +9,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>

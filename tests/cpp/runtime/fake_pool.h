@@ -50,7 +50,7 @@ void AwaitHanging(int64_t count);
 void ReleaseHanging();
 
 Tensor MakeTensor(const std::vector<float>& elements);
-std::vector<float> ElementsOf(const Value& tensor);
+std::vector<float> ElementsOf(const Value& value);
 // Of a value that must hold T.
 int64_t IntegerOf(const Value& value);
 

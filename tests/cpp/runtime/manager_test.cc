@@ -13,7 +13,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/engine_choice.h"
 #include "runtime/src/pool_size.h"
 #include "torchdeploy/interpreter_manager.h"

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
@@ -262,7 +264,7 @@ TEST(ReplicatedObjTest, CloseUnderLoadLosesNoCallAndAnswersEachOnce) {
   constexpr int kCalls = 100;
   const auto manager = MakeManager(4);
   const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
-  std::vector<std::atomic<int>> answers(kThreads * kCalls);
+  std::vector<std::atomic<int>> answers(size_t{kThreads} * kCalls);
   std::atomic<int> started = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
