@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <pybind11/pybind11.h>
@@ -26,9 +25,18 @@ thread_local bool settling_future = false;
 
 Status CloneTensors(Value& value);
 
-Status CloneAll(std::vector<Value>& values) {
-  for (Value& value : values) {
-    if (Status status = CloneTensors(value); !status.ok()) {
+Status CloneItems(std::vector<Value>& items) {
+  for (Value& item : items) {
+    if (Status status = CloneTensors(item); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
+Status CloneItems(Dict& pairs) {
+  for (auto& [key, item] : pairs) {
+    if (Status status = CloneTensors(item); !status.ok()) {
       return status;
     }
   }
@@ -43,18 +51,16 @@ Status CloneTensors(Value& value) {
       return copy.status();
     }
     *tensor = *std::move(copy);
-  } else if (auto* const list = value.get<List>()) {
-    return CloneAll(*list);
-  } else if (auto* const tuple = value.get<Tuple>()) {
-    return CloneAll(tuple->items);
-  } else if (auto* const dict = value.get<Dict>()) {
-    for (auto& [key, item] : *dict) {
-      if (Status status = CloneTensors(item); !status.ok()) {
-        return status;
-      }
-    }
+    return {};
   }
-  return {};
+  if (auto* const list = value.get<List>()) {
+    return CloneItems(*list);
+  }
+  if (auto* const tuple = value.get<Tuple>()) {
+    return CloneItems(tuple->items);
+  }
+  auto* const dict = value.get<Dict>();
+  return dict != nullptr ? CloneItems(*dict) : Status();
 }
 
 Result<Value> CloneResult(Result<Value> result) {

@@ -45,6 +45,7 @@ template <typename Managed>
 struct HostTensor : HostOwned {
   explicit HostTensor(Managed* produced) : original(produced) {
     view.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+    view.flags = 0;
     if constexpr (std::is_same_v<Managed, DLManagedTensorVersioned>) {
       view.flags = original->flags;
     }
@@ -58,7 +59,7 @@ struct HostTensor : HostOwned {
   ~HostTensor() override { Delete(original); }
 
   Managed* const original;
-  DLManagedTensorVersioned view{};
+  DLManagedTensorVersioned view;
 };
 
 template <typename Managed>
@@ -88,8 +89,17 @@ py::object Make(Managed* managed) {
 
 // A reference for a consumer of DLPack before 1.0.
 struct UnversionedTensor {
-  Tensor tensor;
-  DLManagedTensor managed{};
+  explicit UnversionedTensor(Tensor shared) : tensor(std::move(shared)) {
+    managed.dl_tensor = tensor.dl();
+    managed.manager_ctx = this;
+    managed.deleter = [](DLManagedTensor* self) {
+      const std::unique_ptr<UnversionedTensor> owned(
+          static_cast<UnversionedTensor*>(self->manager_ctx));
+    };
+  }
+
+  const Tensor tensor;
+  DLManagedTensor managed;
 };
 
 }  // namespace
@@ -119,13 +129,7 @@ py::object MakeCapsule(const Tensor& tensor, bool versioned) {
   if (versioned) {
     return Make(tensor.ToDLPack());
   }
-  auto exported = std::make_unique<UnversionedTensor>(UnversionedTensor{tensor, {}});
-  exported->managed.dl_tensor = tensor.dl();
-  exported->managed.manager_ctx = exported.get();
-  exported->managed.deleter = [](DLManagedTensor* self) {
-    const std::unique_ptr<UnversionedTensor> owned(
-        static_cast<UnversionedTensor*>(self->manager_ctx));
-  };
+  auto exported = std::make_unique<UnversionedTensor>(tensor);
   return Make(&exported.release()->managed);
 }
 

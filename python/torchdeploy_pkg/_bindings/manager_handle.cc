@@ -19,7 +19,8 @@ namespace py = pybind11;
 ManagerHandle::ManagerHandle(std::unique_ptr<InterpreterManager> manager)
     : manager_(std::move(manager)) {}
 
-ManagerHandle::~ManagerHandle() {
+// pybind11 throws only where it cannot be set up at all.
+ManagerHandle::~ManagerHandle() {  // NOLINT(bugprone-exception-escape)
   if (IsSettlingFuture()) {
     // Destruction waits for the call whose callback this is, so it must be elsewhere.
     std::thread([manager = std::move(manager_)]() mutable { manager.reset(); }).detach();

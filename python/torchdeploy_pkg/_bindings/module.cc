@@ -1,4 +1,5 @@
 // The module torchdeploy_pkg._native. Source: _native.pyi is its contract.
+#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -68,8 +69,8 @@ class NativeObj {
     return object_.Call(std::move(args), std::move(kwargs));
   }
 
-  const HostPython host_;
-  const ReplicatedObj object_;
+  HostPython host_;
+  ReplicatedObj object_;
 };
 
 class NativePackage {
@@ -84,8 +85,8 @@ class NativePackage {
   [[nodiscard]] NativeObj LoadEntry() const { return {host_, package_.LoadEntry()}; }
 
  private:
-  const HostPython host_;
-  const Package package_;
+  HostPython host_;
+  Package package_;
 };
 
 class NativeManager {

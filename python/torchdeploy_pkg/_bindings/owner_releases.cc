@@ -18,12 +18,8 @@ OwnerReleases& OwnerReleases::OfProcess() {
 void OwnerReleases::Push(std::unique_ptr<HostOwned> owned) {
   // Py_AddPendingCall() needs no GIL, but a living Python: so it is within the lock.
   const std::lock_guard lock(mutex_);
-  if (closed_) {
-    static_cast<void>(owned.release());
-    return;
-  }
   owned_.push_back(std::move(owned));
-  if (!main_thread_asked_) {
+  if (!closed_ && !main_thread_asked_) {
     // Fails when Python's own short queue is full; the next Push() or Drain() makes up for it.
     main_thread_asked_ = Py_AddPendingCall(&DrainOnMainThread, this) == 0;
   }

@@ -30,7 +30,7 @@ class OwnerReleases {
   // Destroys what was pushed. REQUIRES: the host's GIL.
   void Drain();
 
-  // What is pushed from now on is left to the end of the process, for Python is ending.
+  // Asks the main thread no more, for Python is ending: what is left goes with the process.
   void Close();
 
  private:
