@@ -293,7 +293,7 @@ TEST_F(SlotSchedulerTest, HolderMayWaitForAThreadThatIsNotWaiting) {
     finish.get_future().wait();
   });
   holds.get_future().wait();
-  std::future<void> finisher = std::async(std::launch::async, [&] {
+  const std::jthread finisher([&] {
     AwaitWaiting(1);
     finish.set_value();
   });
@@ -320,7 +320,7 @@ TEST_F(SlotSchedulerTest, HolderMayWaitForAWaiterThatAThirdThreadWillServe) {
     scheduler_->Release(1);
   });
   AwaitWaiting(1);
-  std::future<void> finisher = std::async(std::launch::async, [&] {
+  const std::jthread finisher([&] {
     AwaitWaiting(2);
     finish.set_value();
   });
