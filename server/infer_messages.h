@@ -2,8 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include <grpcpp/grpcpp.h>
+
+#include "server/serving_gate.h"
 
 #include "open_inference_grpc.pb.h"
 
@@ -25,7 +28,11 @@ class InferMessages
     return request_;
   }
 
+  // Gives the pass back when the call has ended.
+  void Hold(std::unique_ptr<ServingGate::Pass> pass) { pass_ = std::move(pass); }
+
  private:
+  std::unique_ptr<ServingGate::Pass> pass_;
   std::shared_ptr<inference::ModelInferRequest> request_ =
       std::make_shared<inference::ModelInferRequest>();
   inference::ModelInferResponse response_;

@@ -11,6 +11,7 @@
 #include "server/model_registry.h"
 #include "server/request_decoder.h"
 #include "server/response_encoder.h"
+#include "server/serving_gate.h"
 #include "server/status_mapping.h"
 #include "server/version.h"
 #include "torchdeploy/manifest.h"
@@ -51,6 +52,12 @@ InferenceService::InferenceService(const ModelRegistry& registry) : registry_(re
   SetMessageAllocatorFor_ModelInfer(&allocator_);
 }
 
+Status InferenceService::WhyClosed() const {
+  return {Code::kUnavailable, gate_.state() == ServingGate::State::kClosed
+                                  ? "the server is stopping"
+                                  : "the server is still loading its models"};
+}
+
 grpc::ServerUnaryReactor* InferenceService::ServerLive(
     grpc::CallbackServerContext* context, const inference::ServerLiveRequest* /*request*/,
     inference::ServerLiveResponse* response) {
@@ -61,7 +68,7 @@ grpc::ServerUnaryReactor* InferenceService::ServerLive(
 grpc::ServerUnaryReactor* InferenceService::ServerReady(
     grpc::CallbackServerContext* context, const inference::ServerReadyRequest* /*request*/,
     inference::ServerReadyResponse* response) {
-  response->set_ready(ready_.load());
+  response->set_ready(gate_.state() == ServingGate::State::kOpen);
   return FinishWith(context, {});
 }
 
@@ -69,7 +76,8 @@ grpc::ServerUnaryReactor* InferenceService::ModelReady(grpc::CallbackServerConte
                                                        const inference::ModelReadyRequest* request,
                                                        inference::ModelReadyResponse* response) {
   // A model that is not there is not ready; that is an answer, no error.
-  response->set_ready(registry_.Find(request->name(), request->version()).ok());
+  response->set_ready(gate_.state() == ServingGate::State::kOpen &&
+                      registry_.Find(request->name(), request->version()).ok());
   return FinishWith(context, {});
 }
 
@@ -84,6 +92,9 @@ grpc::ServerUnaryReactor* InferenceService::ServerMetadata(
 grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
     grpc::CallbackServerContext* context, const inference::ModelMetadataRequest* request,
     inference::ModelMetadataResponse* response) {
+  if (gate_.state() == ServingGate::State::kLoading) {
+    return FinishWith(context, WhyClosed());
+  }
   const Result<std::shared_ptr<const Model>> model =
       registry_.Find(request->name(), request->version());
   if (!model.ok()) {
@@ -104,14 +115,19 @@ grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
                                                        const inference::ModelInferRequest* request,
                                                        inference::ModelInferResponse* response) {
+  std::unique_ptr<ServingGate::Pass> pass = gate_.Enter();
+  if (pass == nullptr) {
+    return FinishWith(context, WhyClosed());
+  }
+  auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
+  messages->Hold(std::move(pass));
   const Result<std::shared_ptr<const Model>> found =
       registry_.Find(request->model_name(), request->model_version());
   if (!found.ok()) {
     return FinishWith(context, found.status());
   }
   const std::shared_ptr<const Model> model = *found;
-  const auto shared_request =
-      static_cast<InferMessages*>(context->GetRpcAllocatorState())->shared_request();
+  const auto shared_request = messages->shared_request();
   Result<Arguments> arguments = DecodeRequest(shared_request, model->manifest);
   if (!arguments.ok()) {
     return FinishWith(context, arguments.status());

@@ -1,13 +1,14 @@
 // The RPCs of the Open Inference Protocol.
 #pragma once
 
-#include <atomic>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
 #include "server/model_registry.h"
+#include "server/serving_gate.h"
+#include "torchdeploy/status.h"
 
 #include "open_inference_grpc.grpc.pb.h"
 
@@ -20,8 +21,11 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   // `registry` outlives the service.
   explicit InferenceService(const ModelRegistry& registry);
 
-  // Whether ServerReady says yes. Set once every model has been loaded, and unset to drain.
-  void set_ready(bool ready) { ready_.store(ready); }
+  // To be called once every model is in the registry: until then none is ready.
+  void Open() { gate_.Open(); }
+
+  // Refuses inferences from now on, and returns when those that were let in have been answered.
+  void CloseAndWait() { gate_.CloseAndWait(); }
 
   grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
                                        const inference::ServerLiveRequest* request,
@@ -43,9 +47,11 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
                                        inference::ModelInferResponse* response) override;
 
  private:
+  [[nodiscard]] Status WhyClosed() const;
+
   const ModelRegistry& registry_;
+  ServingGate gate_;
   InferMessageAllocator allocator_;
-  std::atomic<bool> ready_{false};
 };
 
 }  // namespace torchdeploy::server

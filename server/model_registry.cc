@@ -5,6 +5,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -20,6 +21,10 @@ bool IsNumber(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::string_view WithoutLeadingZeros(std::string_view number) {
+  return number.substr(std::min(number.find_first_not_of('0'), number.size()));
+}
+
 std::string JoinNames(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) {
@@ -33,9 +38,12 @@ std::string JoinNames(const std::vector<std::string>& names) {
 bool ModelRegistry::VersionOrder::operator()(const std::string& a, const std::string& b) const {
   const bool a_is_number = IsNumber(a);
   const bool b_is_number = IsNumber(b);
-  const size_t a_length = a_is_number ? a.size() : 0;
-  const size_t b_length = b_is_number ? b.size() : 0;
-  return std::tie(a_is_number, a_length, a) < std::tie(b_is_number, b_length, b);
+  const std::string_view a_digits = a_is_number ? WithoutLeadingZeros(a) : "";
+  const std::string_view b_digits = b_is_number ? WithoutLeadingZeros(b) : "";
+  const size_t a_length = a_digits.size();
+  const size_t b_length = b_digits.size();
+  return std::tie(a_is_number, a_length, a_digits, a) <
+         std::tie(b_is_number, b_length, b_digits, b);
 }
 
 Status ModelRegistry::Add(Model model) {

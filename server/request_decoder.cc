@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <dlpack/dlpack.h>
+
 #include "server/byte_strings.h"
 #include "server/datatype.h"
 #include "server/typed_contents.h"
@@ -29,6 +31,7 @@ using inference::ModelInferRequest;
 using Input = ModelInferRequest::InferInputTensor;
 
 constexpr const char* kPositionalPrefix = "INPUT__";
+constexpr int kMostDimensions = 64;  // As in torch.
 
 Status Invalid(const std::string& message) {
   return {Code::kInvalidArgument, message};
@@ -48,6 +51,10 @@ std::vector<int64_t> ShapeOf(const Input& input) {
 
 // The number of elements, if the extents are not negative and their product fits.
 Result<int64_t> CountElements(const Input& input) {
+  if (input.shape_size() > kMostDimensions) {
+    return Invalid("input '" + input.name() + "' has " + std::to_string(input.shape_size()) +
+                   " dimensions; " + std::to_string(kMostDimensions) + " are the most");
+  }
   constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 8;
   int64_t count = 1;
   bool is_empty = false;
@@ -118,11 +125,44 @@ Status CheckUnique(const ModelInferRequest& request) {
   return {};
 }
 
+// A shape such as [1000000000, 0] takes no bytes on the wire, and gigabytes as lists.
+constexpr int64_t kMostEmptyLists = 1 << 20;
+
+bool AreFewLists(const std::vector<int64_t>& shape) {
+  int64_t lists = 1;
+  for (const int64_t extent : shape) {
+    if (extent > kMostEmptyLists / lists) {
+      return false;
+    }
+    lists *= std::max<int64_t>(extent, 1);
+    if (extent == 0) {
+      break;
+    }
+  }
+  return true;
+}
+
+Status CheckBooleans(const Input& input, const std::string& raw) {
+  const auto found =
+      std::find_if(raw.begin(), raw.end(), [](char byte) { return byte != 0 && byte != 1; });
+  if (found == raw.end()) {
+    return {};
+  }
+  return Invalid("input '" + input.name() + "' holds byte " +
+                 std::to_string(static_cast<unsigned char>(*found)) + " as element " +
+                 std::to_string(found - raw.begin()) + "; BOOL is 0 or 1");
+}
+
 Result<Value> BytesValue(const Input& input, std::vector<std::string> elements, int64_t count) {
   if (static_cast<int64_t>(elements.size()) != count) {
     return Invalid("input '" + input.name() + "' has " + std::to_string(elements.size()) +
                    " elements; shape " + ShapeText(ShapeOf(input)) + " holds " +
                    std::to_string(count));
+  }
+  if (count == 0 && !AreFewLists(ShapeOf(input))) {
+    return Invalid("input '" + input.name() + "' has shape " + ShapeText(ShapeOf(input)) +
+                   "; a BYTES tensor without elements may have " + std::to_string(kMostEmptyLists) +
+                   " lists at most");
   }
   return NestByteStrings(std::move(elements), ShapeOf(input));
 }
@@ -144,6 +184,11 @@ Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request,
     return Invalid("input '" + input.name() + "' has " + std::to_string(raw.size()) +
                    " bytes of raw contents; " + input.datatype() + " of shape " +
                    ShapeText(ShapeOf(input)) + " takes " + std::to_string(expected));
+  }
+  if (type.code == kDLBool) {
+    if (Status status = CheckBooleans(input, raw); !status.ok()) {
+      return status;
+    }
   }
   // The model may write to its input: the request is ours and nobody reads it again.
   void* data = const_cast<char*>(raw.data());

@@ -1,10 +1,11 @@
 #include "server/response_encoder.h"
 
 #include <algorithm>
-#include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ namespace {
 
 using inference::ModelInferRequest;
 using inference::ModelInferResponse;
+
+// Protobuf's limit is 2 GiB - 1; the descriptions of the outputs need some of it.
+constexpr size_t kMostBytes = std::numeric_limits<int32_t>::max() - (size_t{1} << 20);
 
 class OutputEncoder {
  public:
@@ -124,12 +128,36 @@ Status CheckRequested(const ModelInferRequest& request,
   return {};
 }
 
+// Each name once, and not more bytes than a message can have.
+Status CheckOutputs(const ModelInferRequest& request,
+                    const std::vector<std::pair<std::string, const Value*>>& outputs) {
+  std::set<std::string> names;
+  size_t size_bytes = 0;
+  for (const auto& [name, value] : outputs) {
+    if (!names.insert(name).second) {
+      return {Code::kInternal, "output '" + name + "' cannot be sent: two have this name"};
+    }
+    const auto* tensor = value->get<Tensor>();
+    size_bytes += tensor != nullptr && IsRequested(request, name) ? tensor->size_bytes() : 0;
+    if (size_bytes > kMostBytes) {
+      return {Code::kResourceExhausted, "output '" + name + "' cannot be sent: with it there are " +
+                                            std::to_string(size_bytes) +
+                                            " bytes, and a response holds " +
+                                            std::to_string(kMostBytes)};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status EncodeResponse(const Value& result, const ModelInferRequest& request,
                       ModelInferResponse* response) {
   const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result);
   if (Status status = CheckRequested(request, outputs); !status.ok()) {
+    return status;
+  }
+  if (Status status = CheckOutputs(request, outputs); !status.ok()) {
     return status;
   }
   for (const auto& [name, value] : outputs) {

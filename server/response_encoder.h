@@ -13,7 +13,8 @@ namespace torchdeploy::server {
 // `result` afterwards. Numbers become tensors of shape []: BOOL, INT64 or FP64.
 //
 // kInvalidArgument for a requested output that the model did not give, naming those that it
-// gave; kInternal for an output that the protocol cannot carry (complex, FP8, a device).
+// gave; kInternal for an output that the protocol cannot carry (complex, FP8, a device), and for
+// two of one name; kResourceExhausted for more than a message can hold, 2 GiB - 1 MiB.
 Status EncodeResponse(const Value& result, const inference::ModelInferRequest& request,
                       inference::ModelInferResponse* response);
 

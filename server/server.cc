@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include <chrono>
 #include <climits>
 #include <filesystem>
 #include <memory>
@@ -23,6 +24,7 @@ namespace torchdeploy::server {
 namespace {
 
 constexpr const char* kServiceName = "inference.GRPCInferenceService";
+constexpr std::chrono::milliseconds kStreamGrace{500};
 constexpr int kShortestPingIntervalMs = 1000;
 
 Status Prefixed(const std::string& path, const Status& status) {
@@ -70,7 +72,13 @@ Status Server::Bind() {
     return {Code::kUnavailable, "cannot listen on " + wanted + ": is the port in use?"};
   }
   address_ = options_.host + ":" + std::to_string(port);
-  SetHealth(false);
+  AddToHealth("");
+  AddToHealth(kServiceName);
+  for (const ArchiveLocation& archive : archives_) {
+    if (!archive.name.empty()) {
+      AddToHealth(archive.name);
+    }
+  }
   return {};
 }
 
@@ -86,7 +94,7 @@ Status Server::Load() {
       return Prefixed(archive.path, status);
     }
   }
-  service_.set_ready(true);
+  service_.Open();
   SetHealth(true);
   return {};
 }
@@ -102,6 +110,7 @@ Status Server::LoadArchive(const ArchiveLocation& archive) {
   if (name.empty()) {
     name = manifest ? manifest->name : std::filesystem::path(archive.path).stem().string();
     version = manifest ? manifest->version : "1";
+    AddToHealth(name);
   }
   ReplicatedObj entry = package->LoadEntry();
   if (Status status = entry.LoadEverywhere(); !status.ok()) {
@@ -110,20 +119,22 @@ Status Server::LoadArchive(const ArchiveLocation& archive) {
   return registry_.Add({name, version, manifest, std::move(entry)});
 }
 
+void Server::AddToHealth(const std::string& name) {
+  grpc_server_->GetHealthCheckService()->SetServingStatus(name, false);
+}
+
+// Once for each change: a client that watches is told of every call, also of one that
+// changes nothing.
 void Server::SetHealth(bool serving) {
-  grpc::HealthCheckServiceInterface* health = grpc_server_->GetHealthCheckService();
-  health->SetServingStatus(serving);  // "" and every service known to it.
-  health->SetServingStatus(kServiceName, serving);
-  for (const std::string& name : registry_.Names()) {
-    health->SetServingStatus(name, serving);
-  }
+  grpc_server_->GetHealthCheckService()->SetServingStatus(serving);
 }
 
 void Server::Drain() {
-  service_.set_ready(false);
   if (grpc_server_ != nullptr) {
     SetHealth(false);
-    grpc_server_->Shutdown();
+    service_.CloseAndWait();
+    // What is still open are streams (health, reflection), which clients may never end.
+    grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
     grpc_server_.reset();
   }
   if (manager_ != nullptr) {

@@ -38,7 +38,8 @@ class Server {
   // failure is returned, naming the archive.
   Status Load();
 
-  // Refuses new requests and returns when every accepted one has been answered.
+  // Refuses new requests, returns when every accepted one has been answered, and then ends
+  // open streams (health, reflection).
   void Drain();
 
   [[nodiscard]] const std::string& address() const { return address_; }  // "HOST:PORT"
@@ -50,6 +51,9 @@ class Server {
   explicit Server(ServerOptions options);
   Status Bind();
   Status LoadArchive(const ArchiveLocation& archive);
+  // As a service that does not serve yet.
+  void AddToHealth(const std::string& name);
+  // Of every name in it.
   void SetHealth(bool serving);
 
   const ServerOptions options_;

@@ -12,8 +12,8 @@ inline constexpr const char* kErrorTypeKey = "torchdeploy-error-type";
 inline constexpr const char* kTracebackKey = "torchdeploy-traceback-bin";
 
 // The same code and message; a Python exception's message is "Type: text". Its type and
-// traceback go into the trailing metadata of `context`. Long texts are cut, for a client
-// refuses trailers over 8 KB.
+// traceback go into the trailing metadata of `context`, the type percent-encoded. Long texts are
+// cut, for a client refuses trailers over 8 KB.
 grpc::Status ToGrpcStatus(const Status& status, grpc::CallbackServerContext* context);
 
 }  // namespace torchdeploy::server

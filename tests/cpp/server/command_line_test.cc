@@ -1,0 +1,71 @@
+// Tests of what the user asks of the server.
+#include "server/command_line.h"
+
+#include <optional>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "server/server.h"
+
+namespace torchdeploy::server {
+namespace {
+
+struct Parsed {
+  std::optional<ServerOptions> options;
+  int exit_code = -1;
+};
+
+Parsed Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "torchdeploy-server");
+  Parsed parsed;
+  parsed.options =
+      ParseCommandLine(static_cast<int>(arguments.size()), arguments.data(), &parsed.exit_code);
+  return parsed;
+}
+
+TEST(CommandLineTest, ListensOnTheLocalHostUnlessToldOtherwise) {
+  const Parsed parsed = Parse({"model.pt"});
+  ASSERT_TRUE(parsed.options);
+  EXPECT_EQ(parsed.options->path, "model.pt");
+  EXPECT_EQ(parsed.options->host, "127.0.0.1");
+  EXPECT_EQ(parsed.options->port, 8001);
+  EXPECT_EQ(parsed.options->runtime.interpreters, 0);
+}
+
+TEST(CommandLineTest, EachOptionIsPassedOn) {
+  const Parsed parsed =
+      Parse({"models", "--host", "0.0.0.0", "--port", "0", "--interpreters", "3",
+             "--intra-op-threads", "2", "--python", "/opt/python", "--cache", "/var/cache"});
+  ASSERT_TRUE(parsed.options);
+  EXPECT_EQ(parsed.options->host, "0.0.0.0");
+  EXPECT_EQ(parsed.options->port, 0);
+  EXPECT_EQ(parsed.options->runtime.interpreters, 3);
+  EXPECT_EQ(parsed.options->runtime.intra_op_threads, 2);
+  EXPECT_EQ(parsed.options->runtime.python, "/opt/python");
+  EXPECT_EQ(parsed.options->runtime.cache_folder, "/var/cache");
+}
+
+TEST(CommandLineTest, HelpAndVersionEndWithoutError) {
+  for (const char* option : {"--help", "--version"}) {
+    const Parsed parsed = Parse({option});
+    EXPECT_FALSE(parsed.options);
+    EXPECT_EQ(parsed.exit_code, 0);
+  }
+}
+
+TEST(CommandLineTest, AMistakeIsExitCodeTwo) {
+  const std::vector<std::vector<const char*>> mistakes = {{},
+                                                          {"model.pt", "--port", "65536"},
+                                                          {"model.pt", "--port", "http"},
+                                                          {"model.pt", "--interpreters", "-1"},
+                                                          {"model.pt", "--unheard-of"}};
+  for (const auto& arguments : mistakes) {
+    const Parsed parsed = Parse(arguments);
+    EXPECT_FALSE(parsed.options);
+    EXPECT_EQ(parsed.exit_code, 2);
+  }
+}
+
+}  // namespace
+}  // namespace torchdeploy::server
