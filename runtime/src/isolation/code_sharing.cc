@@ -44,6 +44,16 @@ int ProtectionOf(const Elf64_Phdr& segment) {
   return (segment.p_flags & PF_X) != 0 ? kReadAndExecute : PROT_READ;
 }
 
+// Whether the pages, counted in the file, could be mapped from it.
+bool MapRun(const Elf64_Phdr& segment, uint64_t first_page, uint64_t end_page, int fd,
+            uint64_t load_address) {
+  const uint64_t offset = first_page * kPageBytes;
+  const uint64_t address = load_address + segment.p_vaddr + (offset - segment.p_offset);
+  void* wanted = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+  return mmap(wanted, (end_page - first_page) * kPageBytes, ProtectionOf(segment),
+              MAP_PRIVATE | MAP_FIXED, fd, static_cast<off_t>(offset)) != MAP_FAILED;
+}
+
 void ShareSegment(const Elf64_Phdr& segment, const std::set<uint64_t>& edited, int fd,
                   uint64_t load_address) {
   uint64_t page = (segment.p_offset + kPageBytes - 1) / kPageBytes;
@@ -51,14 +61,8 @@ void ShareSegment(const Elf64_Phdr& segment, const std::set<uint64_t>& edited, i
   while (page < end) {
     const auto next = edited.lower_bound(page);
     const uint64_t run_end = next == edited.end() ? end : std::min(*next, end);
-    if (run_end - page >= kShortestRunPages) {
-      const uint64_t address =
-          load_address + segment.p_vaddr + (page * kPageBytes - segment.p_offset);
-      void* wanted = reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
-      if (mmap(wanted, (run_end - page) * kPageBytes, ProtectionOf(segment),
-               MAP_PRIVATE | MAP_FIXED, fd, static_cast<off_t>(page * kPageBytes)) == MAP_FAILED) {
-        return;  // Out of mappings: the rest stays as it is.
-      }
+    if (run_end - page >= kShortestRunPages && !MapRun(segment, page, run_end, fd, load_address)) {
+      return;  // Out of mappings: the rest stays as it is.
     }
     page = run_end + 1;
   }
