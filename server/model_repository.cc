@@ -36,13 +36,19 @@ Result<std::vector<fs::path>> ListFolder(const fs::path& folder) {
   return entries;
 }
 
+// Also of what cannot be looked at, such as a link to itself: that is no folder.
+bool IsFolder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(path, error);
+}
+
 bool IsNumber(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Result<ArchiveLocation> FindVersion(const fs::path& folder, const std::string& name) {
   const std::string version = folder.filename().string();
-  if (!fs::is_directory(folder) || !IsNumber(version)) {
+  if (!IsFolder(folder) || !IsNumber(version)) {
     return Invalid(folder.string() + " is not a folder named by a version number");
   }
   const Result<std::vector<fs::path>> entries = ListFolder(folder);
@@ -63,7 +69,7 @@ Result<ArchiveLocation> FindVersion(const fs::path& folder, const std::string& n
 }
 
 Status FindVersions(const fs::path& model, std::vector<ArchiveLocation>& archives) {
-  if (!fs::is_directory(model)) {
+  if (!IsFolder(model)) {
     return Invalid(model.string() + " is not a folder");
   }
   const Result<std::vector<fs::path>> versions = ListFolder(model);
