@@ -1,7 +1,6 @@
 #include "server/byte_strings.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -58,8 +57,9 @@ Status Join(const Value& value, size_t dimension, std::vector<int64_t>& shape, s
     if (dimension != shape.size()) {
       return {Code::kInvalidArgument, "it mixes text and lists at one depth"};
     }
-    const Bytes* bytes = value.get<Bytes>();
-    return AppendElement(bytes != nullptr ? bytes->data : *value.get<std::string>(), raw);
+    const auto* text = value.get<std::string>();
+    const auto* bytes = value.get<Bytes>();
+    return AppendElement(text != nullptr ? *text : bytes->data, raw);
   }
   if (dimension >= shape.size() || static_cast<int64_t>(items->size()) != shape[dimension]) {
     return {Code::kInvalidArgument, "its lists are not of equal length"};
@@ -102,8 +102,8 @@ bool IsByteStrings(const Value& value) {
 }
 
 Status JoinByteStrings(const Value& value, std::vector<int64_t>& shape, std::string& raw) {
-  for (const Value* part = &value; part->is<List>(); part = &part->get<List>()->front()) {
-    shape.push_back(static_cast<int64_t>(part->get<List>()->size()));
+  for (const List* part = value.get<List>(); part != nullptr; part = part->front().get<List>()) {
+    shape.push_back(static_cast<int64_t>(part->size()));
   }
   return Join(value, 0, shape, raw);
 }
