@@ -57,9 +57,10 @@ Status Join(const Value& value, size_t dimension, std::vector<int64_t>& shape, s
     if (dimension != shape.size()) {
       return {Code::kInvalidArgument, "it mixes text and lists at one depth"};
     }
-    const auto* text = value.get<std::string>();
     const auto* bytes = value.get<Bytes>();
-    return AppendElement(text != nullptr ? *text : bytes->data, raw);
+    const auto* text = bytes != nullptr ? &bytes->data : value.get<std::string>();
+    return text != nullptr ? AppendElement(*text, raw)
+                           : Status(Code::kInvalidArgument, "it holds what is no text");
   }
   if (dimension >= shape.size() || static_cast<int64_t>(items->size()) != shape[dimension]) {
     return {Code::kInvalidArgument, "its lists are not of equal length"};
