@@ -75,17 +75,22 @@ Status Join(const Value& value, size_t dimension, std::vector<int64_t>& shape, s
 
 }  // namespace
 
-Result<std::vector<std::string>> SplitByteStrings(std::string_view raw) {
+Result<std::vector<std::string>> SplitByteStrings(std::string_view raw, int64_t count) {
   std::vector<std::string> elements;
-  while (!raw.empty()) {
+  for (int64_t i = 0; i < count && !raw.empty(); ++i) {
     if (raw.size() < kLengthBytes || raw.size() - kLengthBytes < ReadLength(raw)) {
-      return Status(Code::kInvalidArgument, "the length of element " +
-                                                std::to_string(elements.size()) +
+      return Status(Code::kInvalidArgument, "the length of element " + std::to_string(i) +
                                                 " runs past the end of the raw contents");
     }
     const uint32_t length = ReadLength(raw);
     elements.emplace_back(raw.substr(kLengthBytes, length));
     raw.remove_prefix(kLengthBytes + length);
+  }
+  if (!raw.empty() || std::cmp_not_equal(elements.size(), count)) {
+    return Status(Code::kInvalidArgument,
+                  "there are " + std::string(raw.empty() ? "" : "more than ") +
+                      std::to_string(elements.size()) +
+                      " elements in the raw contents; the shape holds " + std::to_string(count));
   }
   return elements;
 }
@@ -103,7 +108,8 @@ bool IsByteStrings(const Value& value) {
 }
 
 Status JoinByteStrings(const Value& value, std::vector<int64_t>& shape, std::string& raw) {
-  for (const List* part = value.get<List>(); part != nullptr; part = part->front().get<List>()) {
+  for (const List* part = value.get<List>(); part != nullptr;
+       part = part->empty() ? nullptr : part->front().get<List>()) {
     shape.push_back(static_cast<int64_t>(part->size()));
   }
   return Join(value, 0, shape, raw);

@@ -12,8 +12,9 @@
 
 namespace torchdeploy::server {
 
-// The elements of raw contents. kInvalidArgument when a length runs past the end.
-Result<std::vector<std::string>> SplitByteStrings(std::string_view raw);
+// The `count` elements of raw contents. kInvalidArgument when there are fewer or more, or when
+// a length runs past the end; not more than `count` are ever split off.
+Result<std::vector<std::string>> SplitByteStrings(std::string_view raw, int64_t count);
 
 // A Bytes for shape [], else a List nested once for each further dimension.
 // REQUIRES: elements.size() is the product of `shape`.
@@ -22,8 +23,9 @@ Value NestByteStrings(std::vector<std::string> elements, const std::vector<int64
 // Whether the value is text, bytes, or a non-empty list, nested to any depth, of these.
 bool IsByteStrings(const Value& value);
 
-// Appends the raw contents to `raw` and the extents to `shape`. kInvalidArgument for lists of
-// unequal length, which no shape describes. REQUIRES: IsByteStrings(value).
+// Appends the raw contents to `raw` and the extents to `shape`; of lists without elements, as
+// far as they go: [2, 0] for [[], []]. kInvalidArgument for lists of unequal length, which no
+// shape describes, and for what is no text. REQUIRES: `value` is text, bytes or a List.
 Status JoinByteStrings(const Value& value, std::vector<int64_t>& shape, std::string& raw);
 
 }  // namespace torchdeploy::server

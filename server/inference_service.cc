@@ -1,6 +1,7 @@
 #include "server/inference_service.h"
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -141,7 +142,9 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   auto finish = [context, reactor, response, shared_request, model](const Result<Value>& result) {
     Status status = result.status();
     if (result.ok()) {
-      status = EncodeResponse(*result, *shared_request, response);
+      const std::span<const TensorSpec> declared =
+          model->manifest ? std::span(model->manifest->outputs) : std::span<const TensorSpec>();
+      status = EncodeResponse(*result, declared, *shared_request, response);
     }
     reactor->Finish(ToGrpcStatus(status, context));
   };

@@ -1,8 +1,11 @@
 // torchdeploy-server: the process.
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -19,16 +22,48 @@ namespace torchdeploy::server {
 namespace {
 
 constexpr int kSignalExitBase = 128;
+constexpr int kLoadedSignal = SIGUSR1;
 
-// Blocked before any thread is made, so that only WaitForEnd() gets them.
-sigset_t BlockEndSignals() {
+// Blocked before any thread is made, so that only WaitForSignal() gets them.
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kLoadedSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
+
+int WaitForSignal(const sigset_t& signals) {
+  int number = 0;
+  sigwait(&signals, &number);
+  return number;
+}
+
+// Loading on a thread of its own, which a signal does not wait for.
+class Loading {
+ public:
+  explicit Loading(Server& server)
+      : thread_([this, &server, waiting = pthread_self()] {
+          status_ = server.Load();
+          is_over_.store(true);
+          pthread_kill(waiting, kLoadedSignal);
+        }) {}
+
+  [[nodiscard]] bool is_over() const { return is_over_.load(); }
+
+  // REQUIRES: is_over().
+  Status Join() {
+    thread_.join();
+    return status_;
+  }
+
+ private:
+  Status status_;
+  std::atomic<bool> is_over_{false};
+  std::thread thread_;  // The last: it uses the others.
+};
 
 void PrintReady(const Server& server) {
   std::string names;
@@ -41,44 +76,49 @@ void PrintReady(const Server& server) {
   std::fflush(stdout);
 }
 
-[[noreturn]] void Fail(const Status& status) {
+void PrintError(const Status& status) {
   std::fprintf(stderr, "torchdeploy: %s\n%s", status.ToString().c_str(),
                status.traceback().c_str());
-  ExitProcess(1);
 }
 
 [[noreturn]] void Run(ServerOptions options) {
   // A model that writes to a dead subprocess must not end the server.
   signal(SIGPIPE, SIG_IGN);
-  const sigset_t signals = BlockEndSignals();
+  const sigset_t signals = BlockSignals();
   Result<std::unique_ptr<Server>> listening = Server::Listen(std::move(options));
   if (!listening.ok()) {
-    Fail(listening.status());
+    PrintError(listening.status());
+    ExitProcess(1);
   }
   Server& server = **listening;
-  std::atomic<bool> is_loaded{false};
-  std::thread loader([&] {
-    if (Status status = server.Load(); !status.ok()) {
-      Fail(status);
-    }
-    is_loaded.store(true);
-    PrintReady(server);
-  });
-  int number = 0;
-  sigwait(&signals, &number);
-  if (!is_loaded.load()) {
+  Loading loading(server);
+  int number = kLoadedSignal;
+  while (number == kLoadedSignal && !loading.is_over()) {
+    number = WaitForSignal(signals);
+  }
+  if (!loading.is_over()) {
     _exit(kSignalExitBase + number);  // Nothing was accepted yet that could be lost.
   }
-  loader.join();
+  const Status loaded = loading.Join();
+  if (loaded.ok()) {
+    PrintReady(server);
+    while (number == kLoadedSignal) {
+      number = WaitForSignal(signals);
+    }
+  } else {
+    PrintError(loaded);
+  }
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // A second signal ends it at once.
   server.Drain();
-  ExitProcess(0);
+  ExitProcess(loaded.ok() ? 0 : 1);
 }
 
 }  // namespace
 }  // namespace torchdeploy::server
 
 int main(int argc, char** argv) {
+  // Errors are told by us, in one line that names the cause.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   int exit_code = 0;
   std::optional<torchdeploy::server::ServerOptions> options =
       torchdeploy::server::ParseCommandLine(argc, argv, &exit_code);

@@ -1,12 +1,16 @@
 #include "server/named_outputs.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/byte_strings.h"
+#include "server/datatype.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
@@ -31,37 +35,53 @@ std::string Positional(const std::string& prefix, size_t index) {
   return prefix.empty() ? kPositionalPrefix + number : prefix + "." + number;
 }
 
-void Name(const Value& value, const std::string& name, Outputs& outputs);
+class OutputNamer {
+ public:
+  explicit OutputNamer(std::span<const TensorSpec> declared) : declared_(declared) {}
 
-void NameItems(const std::vector<Value>& items, const std::string& name, Outputs& outputs) {
-  for (size_t i = 0; i < items.size(); ++i) {
-    Name(items[i], Positional(name, i), outputs);
-  }
-}
-
-void Name(const Value& value, const std::string& name, Outputs& outputs) {
-  if (value.is<None>()) {
-    return;
-  }
-  if (const Dict* dict = value.get<Dict>()) {
-    for (const auto& [key, item] : *dict) {
-      Name(item, Join(name, KeyText(key)), outputs);
+  void Name(const Value& value, const std::string& name) {
+    if (value.is<None>()) {
+      return;
     }
-  } else if (const Tuple* tuple = value.get<Tuple>()) {
-    NameItems(tuple->items, name, outputs);
-  } else if (const List* list = value.get<List>(); list != nullptr && !IsByteStrings(value)) {
-    NameItems(*list, name, outputs);
-  } else {
-    outputs.emplace_back(name.empty() ? Positional("", 0) : name, &value);
+    if (const Dict* dict = value.get<Dict>()) {
+      for (const auto& [key, item] : *dict) {
+        Name(item, Join(name, KeyText(key)));
+      }
+    } else if (const Tuple* tuple = value.get<Tuple>()) {
+      NameItems(tuple->items, name);
+    } else if (const List* list = value.get<List>();
+               list != nullptr && !IsByteStrings(value) && !IsDeclaredText(name)) {
+      NameItems(*list, name);
+    } else {
+      outputs_.emplace_back(name.empty() ? Positional("", 0) : name, &value);
+    }
   }
-}
+
+  [[nodiscard]] Outputs TakeOutputs() { return std::move(outputs_); }
+
+ private:
+  void NameItems(const std::vector<Value>& items, const std::string& name) {
+    for (size_t i = 0; i < items.size(); ++i) {
+      Name(items[i], Positional(name, i));
+    }
+  }
+
+  [[nodiscard]] bool IsDeclaredText(const std::string& name) const {
+    return std::any_of(declared_.begin(), declared_.end(), [&](const TensorSpec& spec) {
+      return spec.name == name && spec.datatype == kBytes;
+    });
+  }
+
+  const std::span<const TensorSpec> declared_;
+  Outputs outputs_;
+};
 
 }  // namespace
 
-Outputs NameOutputs(const Value& result) {
-  Outputs outputs;
-  Name(result, "", outputs);
-  return outputs;
+Outputs NameOutputs(const Value& result, std::span<const TensorSpec> declared) {
+  OutputNamer namer(declared);
+  namer.Name(result, "");
+  return namer.TakeOutputs();
 }
 
 }  // namespace torchdeploy::server

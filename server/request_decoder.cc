@@ -153,13 +153,8 @@ Status CheckBooleans(const Input& input, const std::string& raw) {
                  std::to_string(found - raw.begin()) + "; BOOL is 0 or 1");
 }
 
-Result<Value> BytesValue(const Input& input, std::vector<std::string> elements, int64_t count) {
-  if (static_cast<int64_t>(elements.size()) != count) {
-    return Invalid("input '" + input.name() + "' has " + std::to_string(elements.size()) +
-                   " elements; shape " + ShapeText(ShapeOf(input)) + " holds " +
-                   std::to_string(count));
-  }
-  if (count == 0 && !AreFewLists(ShapeOf(input))) {
+Result<Value> BytesValue(const Input& input, std::vector<std::string> elements) {
+  if (elements.empty() && !AreFewLists(ShapeOf(input))) {
     return Invalid("input '" + input.name() + "' has shape " + ShapeText(ShapeOf(input)) +
                    "; a BYTES tensor without elements may have " + std::to_string(kMostEmptyLists) +
                    " lists at most");
@@ -172,11 +167,12 @@ Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request,
   const Input& input = request->inputs(index);
   const std::string& raw = request->raw_input_contents(index);
   if (input.datatype() == kBytes) {
-    Result<std::vector<std::string>> elements = SplitByteStrings(raw);
+    Result<std::vector<std::string>> elements = SplitByteStrings(raw, count);
     if (!elements.ok()) {
-      return Invalid("input '" + input.name() + "': " + elements.status().message());
+      return Invalid("input '" + input.name() + "' of shape " + ShapeText(ShapeOf(input)) + ": " +
+                     elements.status().message());
     }
-    return BytesValue(input, *std::move(elements), count);
+    return BytesValue(input, *std::move(elements));
   }
   const DLDataType type = *DataTypeNamed(input.datatype());
   const uint64_t expected = static_cast<uint64_t>(count) * ElementSizeBytes(type);
@@ -198,7 +194,11 @@ Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request,
 Result<Value> DecodeTyped(const Input& input, int64_t count) {
   if (input.datatype() == kBytes) {
     const auto& contents = input.contents().bytes_contents();
-    return BytesValue(input, {contents.begin(), contents.end()}, count);
+    if (contents.size() != count) {
+      return Invalid("input '" + input.name() + "' has " + std::to_string(contents.size()) +
+                     " elements in bytes_contents; its shape holds " + std::to_string(count));
+    }
+    return BytesValue(input, {contents.begin(), contents.end()});
   }
   Result<Tensor> tensor = TensorOfTypedContents(input, count);
   return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());

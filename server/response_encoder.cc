@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <span>
@@ -15,6 +16,7 @@
 #include "server/byte_strings.h"
 #include "server/datatype.h"
 #include "server/named_outputs.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
@@ -49,7 +51,7 @@ class OutputEncoder {
     if (const auto* real = value.get<double>()) {
       return EncodeNumber("FP64", *real);
     }
-    if (IsByteStrings(value)) {
+    if (value.is<List>() || value.is<std::string>() || value.is<Bytes>()) {
       return EncodeBytes(value);
     }
     return Refuse("is neither a tensor nor a number nor text");
@@ -93,7 +95,7 @@ class OutputEncoder {
     std::vector<int64_t> shape;
     std::string raw;
     if (Status status = JoinByteStrings(value, shape, raw); !status.ok()) {
-      return Refuse("has no shape: " + status.message());
+      return Refuse("is no BYTES tensor: " + status.message());
     }
     if (!value.is<List>()) {
       shape = {1};  // Stock clients cannot read a BYTES tensor of shape [].
@@ -128,6 +130,21 @@ Status CheckRequested(const ModelInferRequest& request,
   return {};
 }
 
+// What the value's contents take at most.
+size_t ContentsBytes(const Value& value) {
+  if (const auto* tensor = value.get<Tensor>()) {
+    return tensor->size_bytes();
+  }
+  if (const List* items = value.get<List>()) {
+    return std::accumulate(items->begin(), items->end(), size_t{0},
+                           [](size_t sum, const Value& item) { return sum + ContentsBytes(item); });
+  }
+  const auto* text = value.get<std::string>();
+  const auto* bytes = value.get<Bytes>();
+  const size_t length = text != nullptr ? text->size() : bytes != nullptr ? bytes->data.size() : 0;
+  return sizeof(int64_t) + length;  // A number, or text behind its length.
+}
+
 // Each name once, and not more bytes than a message can have.
 Status CheckOutputs(const ModelInferRequest& request,
                     const std::vector<std::pair<std::string, const Value*>>& outputs) {
@@ -137,8 +154,7 @@ Status CheckOutputs(const ModelInferRequest& request,
     if (!names.insert(name).second) {
       return {Code::kInternal, "output '" + name + "' cannot be sent: two have this name"};
     }
-    const auto* tensor = value->get<Tensor>();
-    size_bytes += tensor != nullptr && IsRequested(request, name) ? tensor->size_bytes() : 0;
+    size_bytes += IsRequested(request, name) ? ContentsBytes(*value) : 0;
     if (size_bytes > kMostBytes) {
       return {Code::kResourceExhausted, "output '" + name + "' cannot be sent: with it there are " +
                                             std::to_string(size_bytes) +
@@ -151,9 +167,9 @@ Status CheckOutputs(const ModelInferRequest& request,
 
 }  // namespace
 
-Status EncodeResponse(const Value& result, const ModelInferRequest& request,
-                      ModelInferResponse* response) {
-  const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result);
+Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
+                      const ModelInferRequest& request, ModelInferResponse* response) {
+  const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result, declared);
   if (Status status = CheckRequested(request, outputs); !status.ok()) {
     return status;
   }

@@ -1,6 +1,9 @@
 // From a model's result to a response.
 #pragma once
 
+#include <span>
+
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -10,12 +13,14 @@ namespace torchdeploy::server {
 
 // Appends the outputs that the request asks for (all, if it names none) to the response, in
 // raw contents, in the order of the result. Tensors are copied: the response does not refer to
-// `result` afterwards. Numbers become tensors of shape []: BOOL, INT64 or FP64.
+// `result` afterwards. Numbers become tensors of shape []: BOOL, INT64 or FP64. `declared` are
+// the manifest's outputs; of these only what is BYTES matters, see NameOutputs().
 //
 // kInvalidArgument for a requested output that the model did not give, naming those that it
 // gave; kInternal for an output that the protocol cannot carry (complex, FP8, a device), and for
 // two of one name; kResourceExhausted for more than a message can hold, 2 GiB - 1 MiB.
-Status EncodeResponse(const Value& result, const inference::ModelInferRequest& request,
+Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
+                      const inference::ModelInferRequest& request,
                       inference::ModelInferResponse* response);
 
 }  // namespace torchdeploy::server

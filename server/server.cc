@@ -12,6 +12,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "server/listen_address.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
 #include "torchdeploy/interpreter_manager.h"
@@ -56,7 +57,7 @@ Status Server::Bind() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  const std::string wanted = options_.host + ":" + std::to_string(options_.port);
+  const std::string wanted = ListenAddress(options_.host, options_.port);
   int port = 0;
   builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&service_);
@@ -69,9 +70,10 @@ Status Server::Bind() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port == 0) {
-    return {Code::kUnavailable, "cannot listen on " + wanted + ": is the port in use?"};
+    const std::string why = WhyNotBound(options_.host, options_.port);
+    return {Code::kUnavailable, "cannot listen on " + wanted + (why.empty() ? "" : ": " + why)};
   }
-  address_ = options_.host + ":" + std::to_string(port);
+  address_ = ListenAddress(options_.host, port);
   AddToHealth("");
   AddToHealth(kServiceName);
   for (const ArchiveLocation& archive : archives_) {

@@ -5,6 +5,7 @@
 
 namespace torchdeploy {
 
+// Each member has a default: designated initialisers, {.interpreters = 4}, may leave it out.
 struct Options {
   // Number of interpreters; 0 means one per core that this process may use.
   int interpreters = 0;
@@ -16,17 +17,17 @@ struct Options {
   // The Python whose packages (torch among them) the interpreters use: a path or a name
   // on $PATH. Empty: $VIRTUAL_ENV/bin/python, else python3. It must have a shared
   // libpython, torch 2.13 and torchdeploy_pkg.
-  std::string python;
+  std::string python = {};
 
   // Where private libraries are kept. Empty: $TORCHDEPLOY_CACHE, else
   // $XDG_CACHE_HOME/torchdeploy, else ~/.cache/torchdeploy. Needs about 0.5 GB for each
   // interpreter.
-  std::string cache_folder;
+  std::string cache_folder = {};
 
   // A library that implements the waist (interpreter_lib/abi/interp_abi.h) without Python.
   // It is loaded once, as it is, and makes all interpreters. Empty: the CPython engine,
   // privately loaded once per interpreter.
-  std::string engine_library;
+  std::string engine_library = {};
 };
 
 }  // namespace torchdeploy

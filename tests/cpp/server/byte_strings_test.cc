@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -27,20 +28,20 @@ std::string RawOf(const Value& value, std::vector<int64_t>& shape) {
 }
 
 TEST(ByteStringsTest, SplitsElementsByTheirLittleEndianLength) {
-  const auto elements = SplitByteStrings(std::string("\x03\0\0\0a\0b\0\0\0\0\x01\0\0\0z", 16));
+  const auto elements = SplitByteStrings(std::string("\x03\0\0\0a\0b\0\0\0\0\x01\0\0\0z", 16), 3);
   ASSERT_TRUE(elements.ok());
   EXPECT_THAT(*elements, ElementsAre(kWithNul, "", "z"));
 }
 
 TEST(ByteStringsTest, ReadsAllFourBytesOfALength) {
   const std::string element(0x012345, 'x');
-  const auto elements = SplitByteStrings(std::string("\x45\x23\x01\0", 4) + element);
+  const auto elements = SplitByteStrings(std::string("\x45\x23\x01\0", 4) + element, 1);
   ASSERT_TRUE(elements.ok());
   EXPECT_THAT(*elements, ElementsAre(element));
 }
 
 TEST(ByteStringsTest, NoContentsAreNoElements) {
-  const auto elements = SplitByteStrings("");
+  const auto elements = SplitByteStrings("", 0);
   ASSERT_TRUE(elements.ok());
   EXPECT_THAT(*elements, IsEmpty());
 }
@@ -49,11 +50,20 @@ TEST(ByteStringsTest, ALengthPastTheEndNamesTheElement) {
   for (const std::string& raw :
        {std::string("\x01\0\0\0a\x02\0\0\0b", 10), std::string("\x01\0\0\0a\x01\0\0", 8),
         std::string("\x01\0\0\0a\xff\xff\xff\xff", 9)}) {
-    const auto elements = SplitByteStrings(raw);
+    const auto elements = SplitByteStrings(raw, 2);
     ASSERT_FALSE(elements.ok());
     EXPECT_EQ(elements.status().code(), Code::kInvalidArgument);
     EXPECT_THAT(elements.status().message(), HasSubstr("element 1"));
   }
+}
+
+TEST(ByteStringsTest, AnotherNumberOfElementsThanTheShapeHoldsIsRefused) {
+  const std::string raw("\0\0\0\0\0\0\0\0", 8);
+  EXPECT_TRUE(SplitByteStrings(raw, 2).ok());
+  EXPECT_THAT(SplitByteStrings(raw, 1).status().message(),
+              HasSubstr("more than 1 elements in the raw contents; the shape holds 1"));
+  EXPECT_THAT(SplitByteStrings(raw, 3).status().message(),
+              HasSubstr("there are 2 elements in the raw contents; the shape holds 3"));
 }
 
 TEST(ByteStringsTest, NestsOneListForEachDimension) {
@@ -81,7 +91,7 @@ TEST(ByteStringsTest, JoinsTextAndBytesToWhatTheySplitInto) {
   std::vector<int64_t> shape;
   const std::string raw = RawOf(List{List{"text", Bytes{kWithNul}}, List{"", Bytes{"z"}}}, shape);
   EXPECT_THAT(shape, ElementsAre(2, 2));
-  EXPECT_THAT(*SplitByteStrings(raw), ElementsAre("text", kWithNul, "", "z"));
+  EXPECT_THAT(*SplitByteStrings(raw, 4), ElementsAre("text", kWithNul, "", "z"));
 }
 
 TEST(ByteStringsTest, TextAndBytesAndNonEmptyListsOfTheseAreByteStrings) {
@@ -99,6 +109,15 @@ TEST(ByteStringsTest, ListsOfUnequalLengthHaveNoShape) {
   const Status status = JoinByteStrings(List{List{"a", "b"}, List{"c"}}, shape, raw);
   EXPECT_EQ(status.code(), Code::kInvalidArgument);
   EXPECT_THAT(status.message(), HasSubstr("equal length"));
+}
+
+TEST(ByteStringsTest, ListsWithoutElementsHaveAShapeAsFarAsTheyGo) {
+  for (const auto& [value, expected] : std::vector<std::pair<Value, std::vector<int64_t>>>{
+           {List{}, {0}}, {List{List{}, List{}}, {2, 0}}}) {
+    std::vector<int64_t> shape;
+    EXPECT_THAT(RawOf(value, shape), IsEmpty());
+    EXPECT_EQ(shape, expected);
+  }
 }
 
 TEST(ByteStringsTest, TextBesideAListHasNoShape) {

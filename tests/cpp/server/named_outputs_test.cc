@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
@@ -16,9 +17,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<std::string> NamesOf(const Value& result) {
+std::vector<std::string> NamesOf(const Value& result,
+                                 const std::vector<TensorSpec>& declared = {}) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : NameOutputs(result)) {
+  for (const auto& [name, value] : NameOutputs(result, declared)) {
     names.push_back(name);
   }
   return names;
@@ -56,9 +58,16 @@ TEST(NamedOutputsTest, NoneIsLeftOutAndKeepsTheOthersNumbers) {
   EXPECT_THAT(NamesOf(Dict{{"a", None()}, {"b", List{}}}), IsEmpty());
 }
 
+TEST(NamedOutputsTest, AnEmptyListThatIsDeclaredAsTextIsOnePart) {
+  const std::vector<TensorSpec> declared = {{"text", "BYTES", {}}, {"number", "INT64", {}}};
+  const Value result = Dict{{"text", List{}}, {"number", List{}}};
+  EXPECT_THAT(NamesOf(result, declared), ElementsAre("text"));
+  EXPECT_THAT(NamesOf(result), IsEmpty());
+}
+
 TEST(NamedOutputsTest, PartsPointIntoTheResult) {
   const Value result = Dict{{"a", Tuple{{1, 2}}}};
-  const auto outputs = NameOutputs(result);
+  const auto outputs = NameOutputs(result, {});
   ASSERT_EQ(outputs.size(), 2);
   EXPECT_EQ(*outputs[1].second->get<int64_t>(), 2);
 }
