@@ -20,6 +20,7 @@
 #include "torchdeploy/value.h"
 
 #include "open_inference_grpc.pb.h"
+#include <google/protobuf/repeated_ptr_field.h>
 
 namespace torchdeploy::server {
 
@@ -127,7 +128,7 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   if (!found.ok()) {
     return FinishWith(context, found.status());
   }
-  const std::shared_ptr<const Model> model = *found;
+  const std::shared_ptr<const Model>& model = *found;
   const auto shared_request = messages->shared_request();
   Result<Arguments> arguments = DecodeRequest(shared_request, model->manifest);
   if (!arguments.ok()) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "server/command_line.h"
+#include "server/name_list.h"
 #include "server/server.h"
 #include "torchdeploy/process_exit.h"
 #include "torchdeploy/status.h"
@@ -66,10 +67,7 @@ class Loading {
 };
 
 void PrintReady(const Server& server) {
-  std::string names;
-  for (const std::string& name : server.models().Names()) {
-    names += (names.empty() ? "" : ", ") + name;
-  }
+  const std::string names = JoinNames(server.models().Names());
   const size_t count = server.num_interpreters();
   std::printf("torchdeploy: serving %s on %s with %zu interpreter%s\n", names.c_str(),
               server.address().c_str(), count, count == 1 ? "" : "s");
@@ -118,7 +116,7 @@ void PrintError(const Status& status) {
 
 int main(int argc, char** argv) {
   // Errors are told by us, in one line that names the cause.
-  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // NOLINT(concurrency-mt-unsafe): no thread yet.
   int exit_code = 0;
   std::optional<torchdeploy::server::ServerOptions> options =
       torchdeploy::server::ParseCommandLine(argc, argv, &exit_code);

@@ -1,8 +1,11 @@
 #include "server/model_registry.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <ranges>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -10,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/name_list.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -23,14 +27,6 @@ bool IsNumber(const std::string& text) {
 
 std::string_view WithoutLeadingZeros(std::string_view number) {
   return number.substr(std::min(number.find_first_not_of('0'), number.size()));
-}
-
-std::string JoinNames(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : ", ") + name;
-  }
-  return text.empty() ? "none" : text;
 }
 
 }  // namespace
@@ -59,46 +55,35 @@ Status ModelRegistry::Add(Model model) {
 
 Result<std::shared_ptr<const Model>> ModelRegistry::Find(const std::string& name,
                                                          const std::string& version) const {
-  {
-    const std::shared_lock lock(mutex_);
-    const auto versions = models_.find(name);
-    if (versions != models_.end()) {
-      if (version.empty()) {
-        return versions->second.rbegin()->second;
-      }
-      const auto found = versions->second.find(version);
-      if (found != versions->second.end()) {
-        return found->second;
-      }
-    }
+  const std::shared_lock lock(mutex_);
+  const auto model = models_.find(name);
+  if (model == models_.end()) {
+    return Status(Code::kNotFound, "model '" + name + "' is unknown; this server has: " +
+                                       JoinNames(std::views::keys(models_)));
   }
-  const std::vector<std::string> versions = Versions(name);
-  if (versions.empty()) {
-    return Status(Code::kNotFound,
-                  "model '" + name + "' is unknown; this server has: " + JoinNames(Names()));
+  const Models& versions = model->second;
+  const auto found = version.empty() ? std::prev(versions.end()) : versions.find(version);
+  if (found == versions.end()) {
+    return Status(Code::kNotFound, "model '" + name + "' has no version '" + version +
+                                       "'; it has: " + JoinNames(std::views::keys(versions)));
   }
-  return Status(Code::kNotFound, "model '" + name + "' has no version '" + version +
-                                     "'; it has: " + JoinNames(versions));
+  return found->second;
 }
 
 std::vector<std::string> ModelRegistry::Versions(const std::string& name) const {
   const std::shared_lock lock(mutex_);
-  std::vector<std::string> versions;
-  if (const auto found = models_.find(name); found != models_.end()) {
-    for (const auto& [version, model] : found->second) {
-      versions.push_back(version);
-    }
+  const auto found = models_.find(name);
+  if (found == models_.end()) {
+    return {};
   }
-  return versions;
+  const auto versions = std::views::keys(found->second);
+  return {versions.begin(), versions.end()};
 }
 
 std::vector<std::string> ModelRegistry::Names() const {
   const std::shared_lock lock(mutex_);
-  std::vector<std::string> names;
-  for (const auto& [name, versions] : models_) {
-    names.push_back(name);
-  }
-  return names;
+  const auto names = std::views::keys(models_);
+  return {names.begin(), names.end()};
 }
 
 }  // namespace torchdeploy::server

@@ -15,6 +15,7 @@
 
 #include "server/byte_strings.h"
 #include "server/datatype.h"
+#include "server/name_list.h"
 #include "server/typed_contents.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -105,11 +106,8 @@ Status CheckNames(const ModelInferRequest& request, const Manifest& manifest) {
   for (const Input& input : request.inputs()) {
     const auto is_named = [&](const TensorSpec& spec) { return spec.name == input.name(); };
     if (std::none_of(manifest.inputs.begin(), manifest.inputs.end(), is_named)) {
-      std::string names;
-      for (const TensorSpec& spec : manifest.inputs) {
-        names += (names.empty() ? "" : ", ") + spec.name;
-      }
-      return Invalid("input '" + input.name() + "' is unknown; the model takes: " + names);
+      return Invalid("input '" + input.name() + "' is unknown; the model takes: " +
+                     JoinNames(manifest.inputs, &TensorSpec::name));
     }
   }
   return {};
@@ -162,19 +160,26 @@ Result<Value> BytesValue(const Input& input, std::vector<std::string> elements) 
   return NestByteStrings(std::move(elements), ShapeOf(input));
 }
 
-Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request, int index,
-                        int64_t count) {
-  const Input& input = request->inputs(index);
-  const std::string& raw = request->raw_input_contents(index);
-  if (input.datatype() == kBytes) {
-    Result<std::vector<std::string>> elements = SplitByteStrings(raw, count);
+Result<Value> DecodeBytes(const Input& input, const std::string* raw, int64_t count) {
+  if (raw != nullptr) {
+    Result<std::vector<std::string>> elements = SplitByteStrings(*raw, count);
     if (!elements.ok()) {
       return Invalid("input '" + input.name() + "' of shape " + ShapeText(ShapeOf(input)) + ": " +
                      elements.status().message());
     }
     return BytesValue(input, *std::move(elements));
   }
-  const DLDataType type = *DataTypeNamed(input.datatype());
+  const auto& contents = input.contents().bytes_contents();
+  if (contents.size() != count) {
+    return Invalid("input '" + input.name() + "' has " + std::to_string(contents.size()) +
+                   " elements in bytes_contents; its shape holds " + std::to_string(count));
+  }
+  return BytesValue(input, {contents.begin(), contents.end()});
+}
+
+// `raw` and the input belong to the request, which the tensor keeps alive.
+Result<Tensor> ViewRaw(const std::shared_ptr<const ModelInferRequest>& request, const Input& input,
+                       const std::string& raw, DLDataType type, int64_t count) {
   const uint64_t expected = static_cast<uint64_t>(count) * ElementSizeBytes(type);
   if (raw.size() != expected) {
     return Invalid("input '" + input.name() + "' has " + std::to_string(raw.size()) +
@@ -188,25 +193,15 @@ Result<Value> DecodeRaw(const std::shared_ptr<const ModelInferRequest>& request,
   }
   // The model may write to its input: the request is ours and nobody reads it again.
   void* data = const_cast<char*>(raw.data());
-  return Value(Tensor::View(data, type, ShapeOf(input), request));
-}
-
-Result<Value> DecodeTyped(const Input& input, int64_t count) {
-  if (input.datatype() == kBytes) {
-    const auto& contents = input.contents().bytes_contents();
-    if (contents.size() != count) {
-      return Invalid("input '" + input.name() + "' has " + std::to_string(contents.size()) +
-                     " elements in bytes_contents; its shape holds " + std::to_string(count));
-    }
-    return BytesValue(input, {contents.begin(), contents.end()});
-  }
-  Result<Tensor> tensor = TensorOfTypedContents(input, count);
-  return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
+  return Tensor::View(data, type, ShapeOf(input), request);
 }
 
 Result<Value> DecodeInput(const std::shared_ptr<const ModelInferRequest>& request, int index) {
   const Input& input = request->inputs(index);
-  if (input.datatype() != kBytes && !DataTypeNamed(input.datatype())) {
+  const std::string* raw =
+      request->raw_input_contents().empty() ? nullptr : &request->raw_input_contents(index);
+  const std::optional<DLDataType> type = DataTypeNamed(input.datatype());
+  if (!type && input.datatype() != kBytes) {
     return Invalid("input '" + input.name() + "' has datatype '" + input.datatype() +
                    "'; one of these is expected: " + DatatypeNames());
   }
@@ -214,8 +209,12 @@ Result<Value> DecodeInput(const std::shared_ptr<const ModelInferRequest>& reques
   if (!count.ok()) {
     return count.status();
   }
-  return request->raw_input_contents().empty() ? DecodeTyped(input, *count)
-                                               : DecodeRaw(request, index, *count);
+  if (!type) {
+    return DecodeBytes(input, raw, *count);
+  }
+  Result<Tensor> tensor = raw == nullptr ? TensorOfTypedContents(input, *type, *count)
+                                         : ViewRaw(request, input, *raw, *type, *count);
+  return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
 }
 
 // The raw contents belong to the inputs one by one, or there are none.
@@ -285,8 +284,8 @@ Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& 
       return value.status();
     }
     const std::string& name = request->inputs(i).name();
-    if (is_positional) {
-      arguments.positional[*PositionOf(name)] = *std::move(value);
+    if (const auto position = PositionOf(name); is_positional && position) {
+      arguments.positional[*position] = *std::move(value);
     } else {
       arguments.keywords.emplace_back(name, *std::move(value));
     }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "server/byte_strings.h"
 #include "server/datatype.h"
+#include "server/name_list.h"
 #include "server/named_outputs.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -119,12 +121,9 @@ Status CheckRequested(const ModelInferRequest& request,
   for (const auto& requested : request.outputs()) {
     const auto is_named = [&](const auto& output) { return output.first == requested.name(); };
     if (std::none_of(outputs.begin(), outputs.end(), is_named)) {
-      std::string names;
-      for (const auto& output : outputs) {
-        names += (names.empty() ? "" : ", ") + output.first;
-      }
       return {Code::kInvalidArgument,
-              "output '" + requested.name() + "' is unknown; the model gives: " + names};
+              "output '" + requested.name() +
+                  "' is unknown; the model gives: " + JoinNames(std::views::keys(outputs))};
     }
   }
   return {};
@@ -177,10 +176,11 @@ Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
     return status;
   }
   for (const auto& [name, value] : outputs) {
-    if (IsRequested(request, name)) {
-      if (Status status = OutputEncoder(name, response).Encode(*value); !status.ok()) {
-        return status;
-      }
+    if (!IsRequested(request, name)) {
+      continue;
+    }
+    if (Status status = OutputEncoder(name, response).Encode(*value); !status.ok()) {
+      return status;
     }
   }
   return {};

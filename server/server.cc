@@ -2,8 +2,10 @@
 
 #include <chrono>
 #include <climits>
+#include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "server/model_registry.h"
 #include "server/model_repository.h"
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/package.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"

@@ -171,6 +171,7 @@ TEST_F(LoadTest, DrainUnderLoadEndsEveryCallWithAnAnswerOrARefusal) {
   std::atomic<bool> is_over = false;
   std::vector<std::vector<grpc::StatusCode>> before(kThreads);
   std::vector<std::vector<grpc::StatusCode>> during(kThreads);
+  std::atomic<size_t> answered_threads = 0;
   std::thread clients([&] {
     RunThreads(kThreads, [&](size_t i) {
       const auto stub = inference::GRPCInferenceService::NewStub(running_.NewChannel());
@@ -180,10 +181,11 @@ TEST_F(LoadTest, DrainUnderLoadEndsEveryCallWithAnAnswerOrARefusal) {
         ModelInferResponse response;
         auto& codes = is_draining ? during[i] : before[i];
         codes.push_back(stub->ModelInfer(&context, SleepRequest(1), &response).error_code());
+        answered_threads += before[i].size() == 1 && during[i].empty() ? 1 : 0;
       }
     });
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  Eventually([&] { return answered_threads == kThreads; });
   is_draining = true;
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   running_.server().Drain();
