@@ -1,17 +1,19 @@
 """`make bench`: throughput of one server with 1 interpreter and with n, on a GIL-bound model.
 
-Both servers run throughout and are asked in turns, so that a machine that changes its speed
-changes it for both; the figure is the median of the ratios of neighbouring turns.
+Beside it the same model in 1 and in n plain processes without any server: what this machine's
+cores give at most. All four take turns, so that a machine that changes its speed changes it for
+all; a figure is the median of the ratios of neighbouring turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +41,8 @@ class TinyLayers(torch.nn.Module):
         return x
 
 
-def calls_per_second(url: str, interpreters: int, seconds: float) -> float:
-    """Ask from enough threads for `seconds`; every answer is waited for."""
+def served_calls_per_second(url: str, interpreters: int, seconds: float) -> float:
+    """Calls that a server answers to enough threads; every answer is waited for."""
     x = np.ones((1, 16), np.float32)
     end = time.perf_counter() + seconds
 
@@ -62,6 +64,35 @@ def calls_per_second(url: str, interpreters: int, seconds: float) -> float:
     return calls / elapsed_s
 
 
+def calls_in_process(seconds: float) -> int:
+    """Calls of the model without a server, on one thread."""
+    torch.set_num_threads(1)
+    model = TinyLayers().eval()
+    x = torch.ones(1, 16)
+    calls = 0
+    with torch.inference_mode():
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            model(x)
+            calls += 1
+    return calls
+
+
+def bare_calls_per_second(pool: ProcessPoolExecutor, processes: int, seconds: float) -> float:
+    """The same from some processes at once; the pool has at least so many."""
+    return sum(pool.map(calls_in_process, [seconds] * processes)) / seconds
+
+
+def print_rows(console: Console, what: str, n: int, rows: list[tuple[float, float]]) -> None:
+    """Print both throughputs and their ratio, with its range."""
+    ratios = sorted(many / one for one, many in rows)
+    one, many = (statistics.median(column) for column in zip(*rows, strict=True))
+    console.print(f"{what:24}{one:7.1f} calls/s with 1,{many:7.1f} with {n}")
+    console.print(
+        f"{'':24}{statistics.median(ratios):7.2f} x  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    )
+
+
 def main() -> None:
     """Run the benchmark and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,22 +108,28 @@ def main() -> None:
         with (
             Server(archive, interpreters=1, intra_op_threads=1) as one,
             Server(archive, interpreters=n, intra_op_threads=1) as many,
+            ProcessPoolExecutor(n, multiprocessing.get_context("spawn")) as pool,
         ):
+            served: list[tuple[float, float]] = []
+            bare: list[tuple[float, float]] = []
             for server, count in ((one, 1), (many, n)):
-                calls_per_second(server.url, count, 1.0)
-            rows = [
-                (
-                    calls_per_second(one.url, 1, options.seconds),
-                    calls_per_second(many.url, n, options.seconds),
+                served_calls_per_second(server.url, count, 1.0)
+            bare_calls_per_second(pool, n, 1.0)
+            for _ in track(range(options.rounds), "Measuring", console=console):
+                served.append(
+                    (
+                        served_calls_per_second(one.url, 1, options.seconds),
+                        served_calls_per_second(many.url, n, options.seconds),
+                    )
                 )
-                for _ in track(range(options.rounds), "Measuring", console=console)
-            ]
-    ratios = sorted(b / a for a, b in rows)
-    console.print(f"1 interpreter    {statistics.median(a for a, _ in rows):7.1f} calls/s")
-    console.print(f"{n} interpreters   {statistics.median(b for _, b in rows):7.1f} calls/s")
-    console.print(
-        f"ratio            {statistics.median(ratios):7.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    )
+                bare.append(
+                    (
+                        bare_calls_per_second(pool, 1, options.seconds),
+                        bare_calls_per_second(pool, n, options.seconds),
+                    )
+                )
+    print_rows(console, "interpreters, served", n, served)
+    print_rows(console, "bare processes", n, bare)
 
 
 if __name__ == "__main__":
