@@ -7,38 +7,40 @@
 #include <thread>
 
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/package.h"
 #include "torchdeploy/process_exit.h"
-
-using torchdeploy::InterpreterManager;
-using torchdeploy::Tensor;
-using torchdeploy::Value;
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
 
 namespace {
 
+int Fail(const torchdeploy::Status& status) {
+  std::fprintf(stderr, "%s\n%s", status.ToString().c_str(), status.traceback().c_str());
+  return 1;
+}
+
 void CallModel(const torchdeploy::ReplicatedObj& model) {
   const auto data = std::make_shared<std::array<float, 4>>(std::array<float, 4>{1, 2, 3, 4});
-  const Tensor x = Tensor::View(data->data(), {kDLFloat, 32, 1}, {1, 4}, data);
-  const torchdeploy::Result<Value> y = model.Call({x});
+  const auto x = torchdeploy::Tensor::View(data->data(), {kDLFloat, 32, 1}, {1, 4}, data);
+  const torchdeploy::Result<torchdeploy::Value> y = model.Call({x});
   if (!y.ok()) {
-    std::printf("%s\n%s", y.status().ToString().c_str(), y.status().traceback().c_str());
-    return;
-  }
-  if (const auto* tensor = y->get<Tensor>()) {
+    Fail(y.status());
+  } else if (const auto* tensor = y->get<torchdeploy::Tensor>()) {
     std::printf("first of %lld: %g\n", static_cast<long long>(tensor->num_elements()),
                 static_cast<double>(*static_cast<const float*>(tensor->data())));
   }
 }
 
 int Run(const char* archive) {
-  const auto manager = InterpreterManager::Create({.interpreters = 2});
+  const auto manager = torchdeploy::InterpreterManager::Create({.interpreters = 2});
   if (!manager.ok()) {
-    std::fprintf(stderr, "%s\n", manager.status().ToString().c_str());
-    return 1;
+    return Fail(manager.status());
   }
   const auto package = (*manager)->LoadPackage(archive);
   if (!package.ok()) {
-    std::fprintf(stderr, "%s\n", package.status().ToString().c_str());
-    return 1;
+    return Fail(package.status());
   }
   const torchdeploy::ReplicatedObj model = package->LoadPickle();
   std::thread other([&] { CallModel(model); });
