@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,8 @@ def _bound_names(node: ast.stmt) -> Iterator[str]:
     """Names that a statement gives a value to in the module."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
+    elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+        yield from _exported_names(node)
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         for alias in node.names:
             yield alias.asname or alias.name.partition(".")[0]
@@ -121,6 +124,15 @@ def _bound_names(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, _BINDING_BLOCKS) and not _is_main_guard(node):
         for statement in _statements_in(node):
             yield from _bound_names(statement)
+
+
+def _exported_names(node: ast.ImportFrom) -> list[str]:
+    """What ``from module import *`` binds; the script has imported the module already."""
+    relative = "." * node.level + (node.module or "")
+    package = getattr(sys.modules["__main__"].__spec__, "parent", None)
+    module = sys.modules.get(resolve_name(relative, package))
+    names = getattr(module, "__all__", None)
+    return [name for name in dir(module) if not name.startswith("_")] if names is None else names
 
 
 def _statements_in(node: ast.AST) -> Iterator[ast.stmt]:

@@ -229,6 +229,26 @@ def test_model_defined_in_a_module_run_with_m_keeps_its_relative_imports(
     assert check(run_python(read, "net.pt", cwd=tmp_path / "out")) == f"{[[3.0] * 3] * 2}\n"
 
 
+def test_names_that_a_script_imports_with_a_star_travel(tmp_path: Path, run_python: Run) -> None:
+    write(tmp_path / "common.py", "import torch\nSCALE = 3.0")
+    write(tmp_path / "chosen.py", "__all__ = ['_shift']\n_shift = 1.0\nother = 2.0")
+    body = """
+        from common import *
+        from chosen import *
+
+        class Net(torch.nn.Module):
+            def forward(self, x):
+                return x * SCALE + _shift
+
+        from torchdeploy_pkg import package
+        package(Net().eval(), "out/net.pt", example_inputs=torch.ones(2, 3))
+    """
+    write(tmp_path / "script.py", PREFIX + textwrap.dedent(body))
+    check(run_python("script.py", cwd=tmp_path))
+    read = write(tmp_path / "out" / "read.py", READ)
+    assert check(run_python(read, "net.pt", cwd=tmp_path / "out")) == f"{[[4.0] * 3] * 2}\n"
+
+
 OPERATOR = """
     import torch
 
