@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define TD_ABI_MAJOR 1u
+#define TD_ABI_MAJOR 2u
 #define TD_ABI_MINOR 0u
 
 /* Numerically equal to gRPC's canonical codes. */
@@ -145,6 +145,12 @@ typedef struct td_arguments {
   size_t keyword_size;
 } td_arguments;
 
+/* Where an archive keeps a pickle: a record of that name in that package. */
+typedef struct td_pickle {
+  const char* package;
+  const char* resource;
+} td_pickle;
+
 typedef enum td_want {
   TD_WANT_VALUE = 0, /* convert the result; a result that cannot cross is an error */
   TD_WANT_OBJECT = 1 /* keep the result inside; the value is a TD_KIND_OBJECT */
@@ -163,14 +169,19 @@ typedef struct td_engine_api {
      tensor deleters may be called afterwards. An interpreter is never unloaded. */
   void (*stop)(td_engine* engine);
 
-  /* Opens a torch.package archive; *out is its PackageImporter. Fails with
-     TD_FAILED_PRECONDITION when the archive's manifest asks for other versions than are
-     installed, and then names each. */
-  td_code (*open_package)(td_engine* engine, const char* path, td_object* out, td_error* error);
-  /* importer.load_pickle(package, resource). Fails with TD_ALREADY_EXISTS when the archive
-     defines a torch.library operator that another open archive defines differently. */
-  td_code (*load_pickle)(td_engine* engine, td_object importer, const char* package,
-                         const char* resource, td_object* out, td_error* error);
+  /* Opens a torch.package archive; *out is its PackageImporter. `archive` is a tensor, uint8
+     of shape [n] on the CPU, of the archive's bytes, which nobody changes; `name` is what
+     messages call it. Fails with TD_DATA_LOSS when it is no such archive, and with
+     TD_FAILED_PRECONDITION when its manifest asks for other versions than are installed,
+     and then names each. */
+  td_code (*open_package)(td_engine* engine, const char* name, td_value* archive, td_object* out,
+                          td_error* error);
+  /* importer.load_pickle(pickle->package, pickle->resource). `archive` is a tensor as above, of the
+     same bytes: the object's tensors are views of it, where the archive's records are stored as
+     they are, and may write to it. Fails with TD_ALREADY_EXISTS when the archive defines a
+     torch.library operator that another open archive defines differently. */
+  td_code (*load_pickle)(td_engine* engine, td_object importer, const td_pickle* pickle,
+                         td_value* archive, td_object* out, td_error* error);
 
   /* `from module import name`. */
   td_code (*global)(td_engine* engine, const char* module, const char* name, td_object* out,

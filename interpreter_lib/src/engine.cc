@@ -180,23 +180,28 @@ void Stop(td_engine* engine) {
   engine->releases.Close();
 }
 
-td_code OpenPackage(td_engine* engine, const char* path, td_object* out, td_error* error) {
+td_code OpenPackage(td_engine* engine, const char* name, td_value* archive, td_object* out,
+                    td_error* error) {
+  const TakenTensors taken(archive, 1);
   return EnterModel(engine, error, [&] {
-    const PyRef name = Name(path, "the path of an archive");
-    *out = engine->objects.Add(
-        Take(PyObject_CallOneArg(engine->functions.open_package.get(), name.get())));
+    const PyRef bytes = ToPython(engine->crossing(), *archive, Place("the archive"));
+    const PyRef archive_name = Name(name, "the name of an archive");
+    *out = engine->objects.Add(Take(PyObject_CallFunctionObjArgs(
+        engine->functions.open_package.get(), archive_name.get(), bytes.get(), nullptr)));
   });
 }
 
-td_code LoadPickle(td_engine* engine, td_object importer, const char* package, const char* resource,
-                   td_object* out, td_error* error) {
+td_code LoadPickle(td_engine* engine, td_object importer, const td_pickle* pickle,
+                   td_value* archive, td_object* out, td_error* error) {
+  const TakenTensors taken(archive, 1);
   return EnterModel(engine, error, [&] {
+    const PyRef bytes = ToPython(engine->crossing(), *archive, Place("the archive"));
     const PyRef object = engine->objects.Get(importer);
-    const PyRef package_name = Name(package, "the package of a pickle");
-    const PyRef resource_name = Name(resource, "the resource of a pickle");
-    *out = engine->objects.Add(
-        Take(PyObject_CallFunctionObjArgs(engine->functions.load_pickle.get(), object.get(),
-                                          package_name.get(), resource_name.get(), nullptr)));
+    const PyRef package_name = Name(pickle->package, "the package of a pickle");
+    const PyRef resource_name = Name(pickle->resource, "the resource of a pickle");
+    *out = engine->objects.Add(Take(PyObject_CallFunctionObjArgs(
+        engine->functions.load_pickle.get(), object.get(), package_name.get(), resource_name.get(),
+        bytes.get(), nullptr)));
   });
 }
 

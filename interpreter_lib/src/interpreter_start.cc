@@ -18,6 +18,7 @@ extern const std::string_view kEnginePackageText;
 extern const std::string_view kErrorsText;
 extern const std::string_view kNumpyValuesText;
 extern const std::string_view kSettingsText;
+extern const std::string_view kArchiveMemoryText;
 extern const std::string_view kPackagesText;
 extern const std::string_view kPackageSourcesText;
 extern const std::string_view kOperatorClaimsText;
@@ -100,6 +101,7 @@ void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) 
   LoadModule("", kEnginePackageText);
   functions->describe = Attribute(LoadModule("errors", kErrorsText), "describe");
   functions->numpy_as_plain = Attribute(LoadModule("numpy_values", kNumpyValuesText), "as_plain");
+  LoadModule("archive_memory", kArchiveMemoryText);
   const PyRef packages = LoadModule("packages", kPackagesText);
   functions->open_package = Attribute(packages, "open_package");
   functions->load_pickle = Attribute(packages, "load_pickle");

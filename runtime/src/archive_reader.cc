@@ -2,18 +2,17 @@
 
 #include <zip.h>
 
-#include <cerrno>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
+#include "runtime/src/archive_file.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 
 namespace torchdeploy {
 
@@ -42,46 +41,22 @@ Status Failure(Code code, const std::string& path, const std::string& what) {
   return {code, "The archive '" + path + "' " + what + "."};
 }
 
-// Checked before the zip library opens it, which names neither case.
-Status CheckIsFile(const std::string& path) {
-  if (path.empty() || path.find('\0') != std::string::npos) {
-    return {Code::kInvalidArgument, "The path of an archive is empty or holds a NUL character."};
+// Reads `bytes`, which must live longer than the archive.
+Result<Archive> Open(const Tensor& bytes, const std::string& path) {
+  zip_error_t error{};
+  zip_source_t* const source =
+      zip_source_buffer_create(bytes.data(), bytes.size_bytes(), /*freep=*/0, &error);
+  if (source == nullptr) {
+    return Status(Code::kResourceExhausted,
+                  "There is no memory to read the archive '" + path + "'.");
   }
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    return Failure(Code::kNotFound, path, "does not exist");
+  Archive archive(zip_open_from_source(source, ZIP_RDONLY, &error));
+  if (archive == nullptr) {
+    zip_source_free(source);
+    return Failure(Code::kDataLoss, path,
+                   "is not a zip file or is cut short; expected one written by torch.package");
   }
-  if (error) {
-    return Failure(Code::kPermissionDenied, path, "cannot be looked at: " + error.message());
-  }
-  if (status.type() != std::filesystem::file_type::regular) {
-    return Failure(Code::kInvalidArgument, path,
-                   std::filesystem::is_directory(status)
-                       ? "is a folder; expected a file written by torch.package"
-                       : "is not a regular file");
-  }
-  return {};
-}
-
-Result<Archive> Open(const std::string& path) {
-  Status status = CheckIsFile(path);
-  if (!status.ok()) {
-    return status;
-  }
-  int code = 0;
-  Archive archive(zip_open(path.c_str(), ZIP_RDONLY, &code));
-  if (archive != nullptr) {
-    return archive;
-  }
-  const int system_error = errno;
-  if (code == ZIP_ER_OPEN || code == ZIP_ER_READ) {
-    const bool denied = system_error == EACCES || system_error == EPERM;
-    return Failure(denied ? Code::kPermissionDenied : Code::kUnavailable, path,
-                   "cannot be read: " + std::generic_category().message(system_error));
-  }
-  return Failure(Code::kDataLoss, path,
-                 "is not a zip file or is cut short; expected one written by torch.package");
+  return archive;
 }
 
 bool Has(zip_t* archive, const std::string& name) {
@@ -130,9 +105,14 @@ Result<std::string> ReadRecord(zip_t* archive, const std::string& name, const st
 
 }  // namespace
 
-Result<std::optional<std::string>> ReadManifestRecord(const std::string& path) {
+Result<std::optional<std::string>> ReadManifestRecord(ArchiveFile& file) {
+  const std::string& path = file.path();
+  const Result<Tensor> bytes = file.Map();
+  if (!bytes.ok()) {
+    return bytes.status();
+  }
   const std::lock_guard lock(ReadingMutex());
-  const Result<Archive> archive = Open(path);
+  const Result<Archive> archive = Open(*bytes, path);
   if (!archive.ok()) {
     return archive.status();
   }

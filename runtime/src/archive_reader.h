@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "runtime/src/archive_file.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy {
@@ -11,10 +12,10 @@ namespace torchdeploy {
 // The text of the archive's manifest record; nothing when it has none. The archive must be
 // a zip file that torch.package wrote.
 //
-// kNotFound: no such file. kInvalidArgument: a folder, or a manifest over 16 MiB.
-// kPermissionDenied: cannot be read. kDataLoss: not such an archive, cut short, or damaged.
+// kInvalidArgument: a manifest over 16 MiB. kDataLoss: not such an archive, cut short, or
+// damaged. Fails as ArchiveFile::Map() does.
 //
 // Source: docs/manifest.md; torch/package/package_exporter.py for the other records.
-Result<std::optional<std::string>> ReadManifestRecord(const std::string& path);
+Result<std::optional<std::string>> ReadManifestRecord(ArchiveFile& file);
 
 }  // namespace torchdeploy

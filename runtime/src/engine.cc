@@ -5,11 +5,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/value_crossing.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy {
@@ -103,10 +105,16 @@ td_engine* Engine::Enter() {
   return engine_;
 }
 
-Result<td_object> Engine::OpenPackage(const std::string& path) {
+Result<td_object> Engine::OpenPackage(const std::string& name, Tensor archive) {
+  LaidOutValues values;
+  td_value* const place = values.NewBlock(1);
+  Status status = values.LayOut(std::move(archive), *place);
+  if (!status.ok()) {
+    return status;
+  }
   td_object object = 0;
   td_error error{};
-  const td_code code = api_.open_package(Enter(), path.c_str(), &object, &error);
+  const td_code code = api_.open_package(Enter(), name.c_str(), place, &object, &error);
   if (code != TD_OK) {
     return TakeError(api_, code, error);
   }
@@ -114,11 +122,17 @@ Result<td_object> Engine::OpenPackage(const std::string& path) {
 }
 
 Result<td_object> Engine::LoadPickle(td_object importer, const std::string& package,
-                                     const std::string& resource) {
+                                     const std::string& resource, Tensor archive) {
+  LaidOutValues values;
+  td_value* const place = values.NewBlock(1);
+  Status status = values.LayOut(std::move(archive), *place);
+  if (!status.ok()) {
+    return status;
+  }
   td_object object = 0;
   td_error error{};
-  const td_code code =
-      api_.load_pickle(Enter(), importer, package.c_str(), resource.c_str(), &object, &error);
+  const td_pickle pickle{package.c_str(), resource.c_str()};
+  const td_code code = api_.load_pickle(Enter(), importer, &pickle, place, &object, &error);
   if (code != TD_OK) {
     return TakeError(api_, code, error);
   }

@@ -11,6 +11,7 @@
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/value_crossing.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy {
@@ -30,9 +31,9 @@ class Engine {
   // REQUIRES: no other operation runs or will be called.
   void Stop();
 
-  Result<td_object> OpenPackage(const std::string& path);
+  Result<td_object> OpenPackage(const std::string& name, Tensor archive);
   Result<td_object> LoadPickle(td_object importer, const std::string& package,
-                               const std::string& resource);
+                               const std::string& resource, Tensor archive);
   Result<td_object> Global(const std::string& module, const std::string& name);
   Result<td_object> Attribute(td_object object, const std::string& name);
   Result<bool> HasAttribute(td_object object, const std::string& name);

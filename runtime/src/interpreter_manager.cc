@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/archive_reader.h"
 #include "runtime/src/manifest_parser.h"
 #include "runtime/src/package_state.h"
@@ -41,7 +42,11 @@ size_t InterpreterManager::size() const {
 }
 
 Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
-  const Result<std::optional<std::string>> record = ReadManifestRecord(path);
+  Result<std::shared_ptr<ArchiveFile>> archive = ArchiveFile::Open(path, pool_->WhileIdle());
+  if (!archive.ok()) {
+    return archive.status();
+  }
+  const Result<std::optional<std::string>> record = ReadManifestRecord(**archive);
   if (!record.ok()) {
     return record.status();
   }
@@ -54,7 +59,7 @@ Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
     }
     manifest = *std::move(parsed);
   }
-  return Package(std::make_shared<PackageState>(pool_, path, std::move(manifest)));
+  return Package(std::make_shared<PackageState>(pool_, *std::move(archive), std::move(manifest)));
 }
 
 Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size_t> slot) const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/package_state.h"
 #include "runtime/src/replica_set.h"
@@ -20,7 +21,7 @@ namespace torchdeploy {
 Package::Package(std::shared_ptr<PackageState> state) : state_(std::move(state)) {}
 
 const std::string& Package::path() const {
-  return state_->path();
+  return state_->archive().path();
 }
 
 const std::optional<Manifest>& Package::manifest() const {

@@ -3,30 +3,35 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/archive_file.h"
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/pool.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 
 namespace torchdeploy {
 
-PackageState::PackageState(std::shared_ptr<Pool> pool, std::string path,
+PackageState::PackageState(std::shared_ptr<Pool> pool, std::shared_ptr<ArchiveFile> archive,
                            std::optional<Manifest> manifest)
     : pool_(std::move(pool)),
-      path_(std::move(path)),
+      archive_(std::move(archive)),
       manifest_(std::move(manifest)),
       importers_(pool_->size()) {}
 
 Result<std::shared_ptr<const EngineObject>> PackageState::ImporterIn(size_t slot) {
   std::shared_ptr<const EngineObject>& importer = importers_[slot];
   if (importer == nullptr) {
+    Result<Tensor> bytes = archive_->Map();
+    if (!bytes.ok()) {
+      return bytes.status();
+    }
     Engine& engine = pool_->interpreter(slot).engine();
-    const Result<td_object> object = engine.OpenPackage(path_);
+    const Result<td_object> object = engine.OpenPackage(archive_->path(), *std::move(bytes));
     if (!object.ok()) {
       return object.status();
     }

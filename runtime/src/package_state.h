@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/pool.h"
 #include "torchdeploy/manifest.h"
@@ -17,12 +17,13 @@ namespace torchdeploy {
 // Thread-safe by slots: what belongs to one is touched only by the thread that holds it.
 class PackageState {
  public:
-  PackageState(std::shared_ptr<Pool> pool, std::string path, std::optional<Manifest> manifest);
+  PackageState(std::shared_ptr<Pool> pool, std::shared_ptr<ArchiveFile> archive,
+               std::optional<Manifest> manifest);
   PackageState(const PackageState&) = delete;
   PackageState& operator=(const PackageState&) = delete;
 
   [[nodiscard]] const Pool& pool() const { return *pool_; }
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] ArchiveFile& archive() const { return *archive_; }
   [[nodiscard]] const std::optional<Manifest>& manifest() const { return manifest_; }
 
   // The archive's importer, made at the first use in the slot; after a failure the next use
@@ -31,7 +32,7 @@ class PackageState {
 
  private:
   const std::shared_ptr<Pool> pool_;
-  const std::string path_;
+  const std::shared_ptr<ArchiveFile> archive_;
   const std::optional<Manifest> manifest_;
   std::vector<std::shared_ptr<const EngineObject>> importers_;  // By slot; null: not made yet.
 };

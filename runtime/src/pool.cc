@@ -1,10 +1,13 @@
 #include "runtime/src/pool.h"
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/engine_choice.h"
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/interpreter.h"
@@ -17,6 +20,8 @@
 namespace torchdeploy {
 
 namespace {
+
+constexpr std::chrono::seconds kIdleWait{20};
 
 std::vector<SlotScheduler::SlotThread> ThreadsOf(const std::vector<Interpreter*>& interpreters) {
   std::vector<SlotScheduler::SlotThread> threads;
@@ -51,6 +56,14 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
 Pool::Pool(std::vector<Interpreter*> interpreters)
     : interpreters_(std::move(interpreters)),
       scheduler_(std::make_shared<SlotScheduler>(ThreadsOf(interpreters_))) {}
+
+ArchiveFile::WhileIdle Pool::WhileIdle() const {
+  return [scheduler = scheduler_](size_t slot, const std::function<void()>& work) {
+    const auto deadline = std::chrono::steady_clock::now() + kIdleWait;
+    const Result<HeldSlot> held = HeldSlot::Acquire(scheduler, slot, deadline);
+    work();
+  };
+}
 
 void Pool::Retire() {
   scheduler_->Close();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/interpreter.h"
 #include "runtime/src/slot_scheduler.h"
 #include "torchdeploy/options.h"
@@ -24,6 +25,11 @@ class Pool {
   [[nodiscard]] size_t size() const { return interpreters_.size(); }
   [[nodiscard]] Interpreter& interpreter(size_t slot) const { return *interpreters_[slot]; }
   [[nodiscard]] const std::shared_ptr<SlotScheduler>& scheduler() const { return scheduler_; }
+
+  // For an archive that this pool's interpreters map. Waits as a caller does, but not for
+  // ever: the kernel ends a lease 45 s after somebody wants to change the file. Once the pool
+  // has retired, its interpreters are always idle.
+  [[nodiscard]] ArchiveFile::WhileIdle WhileIdle() const;
 
   // Closes the scheduler and gives the interpreters back to the stock. Once, at the end.
   void Retire();

@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/archive_file.h"
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/package_state.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 
 namespace torchdeploy {
 
@@ -27,9 +29,13 @@ Result<std::shared_ptr<const EngineObject>> ReplicaSet::ReplicaIn(size_t slot) {
     if (!importer.ok()) {
       return importer.status();
     }
+    Result<Tensor> bytes = package_->archive().Map(slot);
+    if (!bytes.ok()) {
+      return bytes.status();
+    }
     Engine& engine = pool().interpreter(slot).engine();
     const Result<td_object> object =
-        engine.LoadPickle((*importer)->id(), pickle_package_, pickle_resource_);
+        engine.LoadPickle((*importer)->id(), pickle_package_, pickle_resource_, *std::move(bytes));
     if (!object.ok()) {
       return object.status();
     }

@@ -43,7 +43,7 @@ SlotScheduler::SlotScheduler(std::vector<SlotThread> threads) {
   }
 }
 
-Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted) {
+Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted, Deadline deadline) {
   const std::thread::id me = std::this_thread::get_id();
   std::unique_lock lock(mutex_);
   if (closed_) {
@@ -65,7 +65,13 @@ Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted) {
   }
   Caller caller{.thread = me, .ready = {}};
   Enqueue(wanted, &caller, nullptr);
-  caller.ready.wait(lock, [&] { return caller.is_granted; });
+  const auto is_granted = [&] { return caller.is_granted; };
+  if (!deadline.has_value()) {
+    caller.ready.wait(lock, is_granted);
+  } else if (!caller.ready.wait_until(lock, *deadline, is_granted)) {
+    Withdraw(wanted, caller);
+    return Status(Code::kDeadlineExceeded, "No interpreter became free before the deadline.");
+  }
   return caller.slot;
 }
 
@@ -142,8 +148,16 @@ void SlotScheduler::Hold(size_t slot, std::thread::id holder) {
 }
 
 void SlotScheduler::Enqueue(std::optional<size_t> wanted, Caller* caller, Job job) {
-  Queue& queue = wanted.has_value() ? slots_[*wanted].waiting : waiting_for_any_;
-  queue.push_back({arrivals_++, caller, std::move(job)});
+  QueueOf(wanted).push_back({arrivals_++, caller, std::move(job)});
+}
+
+void SlotScheduler::Withdraw(std::optional<size_t> wanted, const Caller& caller) {
+  std::erase_if(QueueOf(wanted), [&](const Waiter& waiter) { return waiter.caller == &caller; });
+  waiting_holders_.erase(caller.thread);
+}
+
+SlotScheduler::Queue& SlotScheduler::QueueOf(std::optional<size_t> wanted) {
+  return wanted.has_value() ? slots_[*wanted].waiting : waiting_for_any_;
 }
 
 SlotScheduler::Queue* SlotScheduler::FirstQueueFor(Slot& slot) {
@@ -220,8 +234,8 @@ void SlotScheduler::RunJobs(size_t slot, Job job) {
 }
 
 Result<HeldSlot> HeldSlot::Acquire(std::shared_ptr<SlotScheduler> scheduler,
-                                   std::optional<size_t> wanted) {
-  const Result<size_t> slot = scheduler->Acquire(wanted);
+                                   std::optional<size_t> wanted, SlotScheduler::Deadline deadline) {
+  const Result<size_t> slot = scheduler->Acquire(wanted, deadline);
   if (!slot.ok()) {
     return slot.status();
   }

@@ -1,6 +1,7 @@
 // Who gets which interpreter, and when.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   // Runs on the slot's own thread, which holds the slot meanwhile. Must not throw.
   using Job = std::function<void(size_t slot)>;
 
+  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
   // The thread that a slot's jobs run on.
   struct SlotThread {
     std::thread::id id;
@@ -45,9 +48,9 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   // gets the wanted slot at once when it already holds it; each Acquire() is matched by one
   // Release(), in any order. kUnavailable after Close(). kFailedPrecondition when the wait
   // could not end, because each slot that would do is held by this thread, or by one that
-  // itself waits in a circle with this one.
+  // itself waits in a circle with this one. kDeadlineExceeded when `deadline` passes first.
   // REQUIRES: wanted < size.
-  Result<size_t> Acquire(std::optional<size_t> wanted);
+  Result<size_t> Acquire(std::optional<size_t> wanted, Deadline deadline = {});
   void Release(size_t slot);
 
   // Has `job` run in any slot, or in `wanted`; never waits. kUnavailable after Close(), and
@@ -92,6 +95,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   std::optional<size_t> TakeFree(std::optional<size_t> wanted);
   void Hold(size_t slot, std::thread::id holder);
   void Enqueue(std::optional<size_t> wanted, Caller* caller, Job job);
+  void Withdraw(std::optional<size_t> wanted, const Caller& caller);
+  Queue& QueueOf(std::optional<size_t> wanted);
   Queue* FirstQueueFor(Slot& slot);
   NextJob LetGo(size_t slot);
   [[nodiscard]] bool Holds(std::thread::id thread) const;
@@ -117,7 +122,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
 class HeldSlot {
  public:
   static Result<HeldSlot> Acquire(std::shared_ptr<SlotScheduler> scheduler,
-                                  std::optional<size_t> wanted);
+                                  std::optional<size_t> wanted,
+                                  SlotScheduler::Deadline deadline = {});
 
   HeldSlot(HeldSlot&&) noexcept = default;
   HeldSlot& operator=(HeldSlot&&) = delete;

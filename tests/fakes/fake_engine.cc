@@ -1,6 +1,6 @@
 // An engine behind the waist without Python or torch, for tests of the host.
 //
-// open_package() accepts any file that exists. load_pickle() ignores `package`; `resource`
+// open_package() accepts any bytes. load_pickle() ignores `package`; `resource`
 // chooses what the model does. "Keyword or first positional" arguments may be given either way.
 //
 // | resource     | a call returns                                                         |
@@ -46,7 +46,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,6 +76,7 @@ using torchdeploy::fakes::FakeProcess;
 struct Importer {};
 struct Model {
   std::string resource;
+  Value archive;  // Kept alive, as the tensors of a pickle keep it.
 };
 struct Function {
   std::string name;
@@ -182,29 +182,36 @@ void Stop(td_engine* engine) {
   std::fprintf(stderr, "fake engine: interpreter %u stopped\n", slot);
 }
 
-td_code OpenPackage(td_engine* engine, const char* path, td_object* out, td_error* error) {
+td_code OpenPackage(td_engine* engine, const char* /*name*/, td_value* archive, td_object* out,
+                    td_error* error) {
   Enter(engine);
-  if (!std::filesystem::exists(path)) {
-    return Fail({Code::kNotFound, std::string("there is no file ") + path}, error);
+  const Result<Value> bytes = torchdeploy::fakes::Import(*archive);
+  if (!bytes.ok()) {
+    return Fail(bytes.status(), error);
   }
   *out = Keep(engine, Importer());
   return TD_OK;
 }
 
-td_code LoadPickle(td_engine* engine, td_object importer, const char* /*package*/,
-                   const char* resource, td_object* out, td_error* error) {
+td_code LoadPickle(td_engine* engine, td_object importer, const td_pickle* pickle,
+                   td_value* archive, td_object* out, td_error* error) {
+  const std::string resource = pickle->resource;
   Enter(engine);
+  const Result<Value> bytes = torchdeploy::fakes::Import(*archive);
+  if (!bytes.ok()) {
+    return Fail(bytes.status(), error);
+  }
   const auto object = Find(engine, importer);
   if (object == nullptr || !std::holds_alternative<Importer>(*object)) {
     return Fail(NoObject(importer), error);
   }
   if (!torchdeploy::fakes::IsModel(resource)) {
-    return Fail({Code::kNotFound, std::string("there is no pickle ") + resource}, error);
+    return Fail({Code::kNotFound, "there is no pickle " + resource}, error);
   }
-  if (std::string(resource) == "flaky.pkl" && FakeProcess::Get().fail_next_load.exchange(false)) {
+  if (resource == "flaky.pkl" && FakeProcess::Get().fail_next_load.exchange(false)) {
     return Fail(Raise("UnpicklingError", "load_pickle() was told to fail"), error);
   }
-  *out = Keep(engine, Model{resource});
+  *out = Keep(engine, Model{resource, *bytes});
   return TD_OK;
 }
 

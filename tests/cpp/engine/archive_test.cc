@@ -1,5 +1,7 @@
 // Opening archives and loading their pickles.
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -56,13 +58,37 @@ TEST_F(ArchiveTest, UnknownFormatAndInvalidManifestAreRefused) {
   EXPECT_EQ(CodeOf("not_object.pt"), TD_INVALID_ARGUMENT);
 }
 
-TEST_F(ArchiveTest, WhatIsNoArchiveIsDataLossAndWhatIsNotThereIsNotFound) {
+TEST_F(ArchiveTest, WhatIsNoArchiveIsDataLoss) {
   EXPECT_EQ(CodeOf("truncated.pt"), TD_DATA_LOSS);
   EXPECT_EQ(CodeOf("empty.pt"), TD_DATA_LOSS);
   EXPECT_EQ(CodeOf("text.pt"), TD_DATA_LOSS);
-  EXPECT_EQ(CodeOf("."), TD_DATA_LOSS);
-  EXPECT_EQ(CodeOf("no_such.pt"), TD_NOT_FOUND);
-  EXPECT_EQ(CodeOf("plain.pt/x"), TD_NOT_FOUND);
+}
+
+// What the archive's model gives: its one weight, whose memory must lie in the archive's or not.
+void CheckWeight(const std::string& name, bool lies_in_archive) {
+  EngineUnderTest& engine = EngineUnderTest::Get();
+  td_object importer = 0;
+  ASSERT_EQ(engine.OpenPackage(ARCHIVE_FOLDER + name, &importer).message, "");
+  td_value archive = ReadArchive(ARCHIVE_FOLDER + name);
+  const auto* const begin = static_cast<const std::byte*>(archive.as.tensor->dl_tensor.data);
+  const auto size = archive.as.tensor->dl_tensor.shape[0];
+  td_object model = 0;
+  td_error error{};
+  const td_pickle pickle{"model", "model.pkl"};
+  ASSERT_EQ(engine.api().load_pickle(engine.engine(), importer, &pickle, &archive, &model, &error),
+            TD_OK);
+  Outcome weight = engine.Call(model);
+  const auto* const data = static_cast<const std::byte*>(weight.value().as.tensor->dl_tensor.data);
+  EXPECT_EQ(data >= begin && data < begin + size, lies_in_archive);
+  EXPECT_EQ(Floats(weight.value()), (std::vector<float>{0, 1, 2, 3, 4}));
+}
+
+TEST_F(ArchiveTest, TensorsOfAPickleAreViewsOfTheArchive) {
+  CheckWeight("weight.pt", true);
+}
+
+TEST_F(ArchiveTest, TensorsOfACompressedArchiveHaveMemoryOfTheirOwn) {
+  CheckWeight("compressed.pt", false);
 }
 
 TEST_F(ArchiveTest, MissingPickleIsNotFound) {

@@ -3,8 +3,13 @@
 
 #include <dlfcn.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +48,15 @@ td_engine_api ReadApi(decltype(&td_engine_get_api) get_api) {
 }
 
 }  // namespace
+
+td_value ReadArchive(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::vector<std::byte> bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  const auto size = static_cast<int64_t>(bytes.size());
+  return Arena::Tensor(RawTensor({kDLUInt, 8, 1}, {size}, {}, std::move(bytes)));
+}
 
 Outcome::~Outcome() {
   engine_->api().free_value(engine_->engine(), &value_);
@@ -134,16 +148,23 @@ Outcome EngineUnderTest::Value(const std::string& expression) {
 }
 
 Failure EngineUnderTest::OpenPackage(const std::string& path, td_object* importer) {
+  td_value archive = ReadArchive(path);
   td_error error{};
-  const td_code code = api_.open_package(engine_, path.c_str(), importer, &error);
+  const td_code code = api_.open_package(engine_, path.c_str(), &archive, importer, &error);
+  EXPECT_EQ(archive.as.tensor, nullptr);
+  if (code == TD_OK) {
+    paths_[*importer] = path;
+  }
   return Take(code, &error);
 }
 
 Failure EngineUnderTest::LoadPickle(td_object importer, const std::string& package,
                                     const std::string& resource, td_object* object) {
+  const auto path = paths_.find(importer);
+  td_value archive = path == paths_.end() ? Arena::None() : ReadArchive(path->second);
   td_error error{};
-  const td_code code =
-      api_.load_pickle(engine_, importer, package.c_str(), resource.c_str(), object, &error);
+  const td_pickle pickle{package.c_str(), resource.c_str()};
+  const td_code code = api_.load_pickle(engine_, importer, &pickle, &archive, object, &error);
   return Take(code, &error);
 }
 

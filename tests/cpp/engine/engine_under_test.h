@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +53,9 @@ class Outcome {
 
 using Keywords = std::vector<std::pair<std::string, td_value>>;
 
+// The bytes of a file as the host gives an archive to the engine.
+td_value ReadArchive(const std::string& path);
+
 class EngineUnderTest {
  public:
   // Starts the engine at the first use, which must be on the main thread.
@@ -75,6 +79,7 @@ class EngineUnderTest {
   // to_value(Eval(expression)).
   Outcome Value(const std::string& expression);
   Failure OpenPackage(const std::string& path, td_object* importer);
+  // From the archive that `importer` was opened for.
   Failure LoadPickle(td_object importer, const std::string& package, const std::string& resource,
                      td_object* object);
 
@@ -91,6 +96,7 @@ class EngineUnderTest {
   td_object eval_ = 0;
   td_object names_ = 0;
   td_object define_ = 0;
+  std::map<td_object, std::string> paths_;  // Of the archives, by importer.
 };
 
 }  // namespace torchdeploy::testing

@@ -85,7 +85,9 @@ TEST_F(ErrorTest, NullNamesAreErrors) {
   api.free_error(&error);
   EXPECT_EQ(api.global(engine_.engine(), "sys", "\xff", &out, &error), TD_INVALID_ARGUMENT);
   api.free_error(&error);
-  EXPECT_EQ(api.open_package(engine_.engine(), nullptr, &out, &error), TD_INVALID_ARGUMENT);
+  td_value archive = Arena::None();
+  EXPECT_EQ(api.open_package(engine_.engine(), nullptr, &archive, &out, &error),
+            TD_INVALID_ARGUMENT);
   api.free_error(&error);
   api.free_error(&error);
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
+import operator
 import platform
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,20 @@ def write_packages(folder: Path) -> None:
     (folder / "text.pt").write_text("no archive\n" * 100)
 
 
+def write_weights(folder: Path) -> None:
+    """Write an archive with a tensor, as torch writes it and compressed."""
+    with PackageExporter(str(folder / "weight.pt")) as exporter:
+        exporter.extern("torch.**")
+        model = functools.partial(operator.getitem, torch.arange(5.0), ...)
+        exporter.save_pickle("model", "model.pkl", model)
+    with (
+        zipfile.ZipFile(folder / "weight.pt") as plain,
+        zipfile.ZipFile(folder / "compressed.pt", "w", zipfile.ZIP_DEFLATED) as compressed,
+    ):
+        for record in plain.namelist():
+            compressed.writestr(record, plain.read(record))
+
+
 def write_operators(folder: Path) -> None:
     """Write archives whose operators meet."""
 
@@ -151,6 +168,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_packages(folder)
+    write_weights(folder)
     write_operators(folder)
 
 

@@ -1,8 +1,11 @@
 // Archives and manifests as the host reads them, good and hostile.
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <fstream>
+#include <future>
 #include <ios>
 #include <map>
 #include <memory>
@@ -15,11 +18,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/src/archive_file.h"
 #include "runtime/src/archive_reader.h"
+#include "runtime/src/file_lease.h"
+#include "runtime/src/isolation/owned_fd.h"
 #include "runtime/src/manifest_parser.h"
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/package.h"
+#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -235,6 +243,26 @@ TEST_F(ArchiveTest, BadManifestIsReportedWithItsPath) {
   EXPECT_THAT(status.message(), HasSubstr("The manifest of '" + path_ + "' is not valid"));
 }
 
+TEST_F(ArchiveTest, FileIsNotTakenFromUnderAnInterpreterThatIsInUse) {
+  fakes::WriteArchive(path_, kManifest);
+  if (FileLease::Take(OwnedFd(open(path_.c_str(), O_RDONLY)), [] {}) == nullptr) {
+    GTEST_SKIP() << "This file system gives no leases: archives are copied when they are opened.";
+  }
+  const Result<Package> package = manager_->LoadPackage(path_);
+  ASSERT_TRUE(package.ok());
+  const ReplicatedObj model = package->LoadPickle("model", "echo.pkl");
+  std::future<void> rewritten;
+  {
+    const Result<InterpreterSession> session = model.AcquireSession();
+    ASSERT_TRUE(session.ok()) << session.status().ToString();
+    rewritten = std::async(std::launch::async, [&] { WriteAll(path_, "other"); });
+    EXPECT_EQ(rewritten.wait_for(std::chrono::milliseconds(600)), std::future_status::timeout);
+  }
+  rewritten.wait();
+  EXPECT_EQ(ReadAll(path_), "other");
+  EXPECT_TRUE(model.Call({Value(1)}).ok());
+}
+
 TEST_F(ArchiveTest, MissingFileIsNotFound) {
   EXPECT_EQ(Load(path_).code(), Code::kNotFound);
   EXPECT_EQ(Load(folder_.File("no/such/model.pt")).code(), Code::kNotFound);
@@ -296,7 +324,9 @@ TEST_F(ArchiveTest, NoSingleDamagedByteIsReadAsAnotherManifest) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(~static_cast<unsigned char>(damaged[at]));
     WriteAll(path_, damaged);
-    const Result<std::optional<std::string>> record = ReadManifestRecord(path_);
+    const auto file = ArchiveFile::Open(path_, [](size_t, const auto& work) { work(); });
+    ASSERT_TRUE(file.ok());
+    const Result<std::optional<std::string>> record = ReadManifestRecord(**file);
     if (record.ok() && record->has_value()) {
       EXPECT_EQ(**record, kManifest) << "byte " << at;
     }

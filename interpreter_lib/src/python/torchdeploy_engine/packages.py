@@ -6,38 +6,38 @@ import importlib.metadata
 import json
 import platform
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.package.package_importer import PackageImporter
 
+from .archive_memory import ArchiveReader
 from .errors import Code, Refusal
 
 MANIFEST = "torchdeploy/manifest.json"
 FORMAT = 1
 
 
-def open_package(path: str) -> PackageImporter:
-    """Return the importer of the archive at `path`, of which nothing has run yet.
+def open_package(name: str, archive: torch.Tensor) -> PackageImporter:
+    """Return the importer of the archive called `name`, of which nothing has run yet.
 
     Raises:
-        Refusal: NOT_FOUND or PERMISSION_DENIED (the file cannot be read), DATA_LOSS (it is not
-            an archive, or cut short), INVALID_ARGUMENT (its manifest is not valid),
-            FAILED_PRECONDITION (it needs other versions than are installed).
+        Refusal: DATA_LOSS (it is not an archive, or cut short), INVALID_ARGUMENT (its manifest
+            is not valid), FAILED_PRECONDITION (it needs other versions than are installed).
     """
-    _check_readable(path)
     try:
-        reader: Any = torch._C.PyTorchFileReader(path)
+        reader = ArchiveReader(archive)
     except RuntimeError as error:
-        raise Refusal(Code.DATA_LOSS, f"{path} is not a torch.package archive: {error}") from error
+        raise Refusal(Code.DATA_LOSS, f"{name} is not a torch.package archive: {error}") from error
     if reader.has_record(MANIFEST):
-        _check_manifest(path, _read_manifest(path, reader))
-    return PackageImporter(path)
+        _check_manifest(name, _read_manifest(name, reader))
+    importer = PackageImporter(reader)
+    importer.filename = name
+    return importer
 
 
-def load_pickle(importer: object, package: str, resource: str) -> Any:
-    """Return `importer.load_pickle(package, resource)`.
+def load_pickle(importer: object, package: str, resource: str, archive: torch.Tensor) -> Any:
+    """Return `importer.load_pickle(package, resource)`, whose tensors are views of `archive`.
 
     Raises:
         Refusal: INVALID_ARGUMENT (not an importer), NOT_FOUND (no such pickle).
@@ -49,57 +49,46 @@ def load_pickle(importer: object, package: str, resource: str) -> Any:
     if not importer.zip_reader.has_record(record):
         message = f'{importer.filename} has no pickle "{resource}" in package "{package}"'
         raise Refusal(Code.NOT_FOUND, message)
-    with warnings.catch_warnings():
+    reader: ArchiveReader = importer.zip_reader
+    with warnings.catch_warnings(), reader.storages_in(archive):
         # torch.package's own: it reads a storage's dtype in a way that torch deprecates.
         warnings.filterwarnings("ignore", category=UserWarning, module="torch.package")
         return importer.load_pickle(package, resource)
 
 
-def _check_readable(path: str) -> None:
-    try:
-        with Path(path).open("rb"):
-            return
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Refusal(Code.NOT_FOUND, f"there is no file {path}") from error
-    except PermissionError as error:
-        raise Refusal(Code.PERMISSION_DENIED, f"{path} cannot be read: {error.strerror}") from error
-    except (OSError, ValueError) as error:
-        raise Refusal(Code.DATA_LOSS, f"{path} is not a torch.package archive: {error}") from error
-
-
-def _read_manifest(path: str, reader: Any) -> dict[str, Any]:
+def _read_manifest(name: str, reader: Any) -> dict[str, Any]:
     try:
         record = reader.get_record(MANIFEST)
     except RuntimeError as error:
-        raise Refusal(Code.DATA_LOSS, f"the manifest of {path} is damaged: {error}") from error
+        raise Refusal(Code.DATA_LOSS, f"the manifest of {name} is damaged: {error}") from error
     try:
         manifest = json.loads(record)
     except ValueError as error:
-        raise _invalid(path, f"it is not JSON: {error}") from error
+        raise _invalid(name, f"it is not JSON: {error}") from error
     if not isinstance(manifest, dict):
-        raise _invalid(path, "it is not a JSON object")
+        raise _invalid(name, "it is not a JSON object")
     return manifest
 
 
-def _invalid(path: str, reason: str) -> Refusal:
-    return Refusal(Code.INVALID_ARGUMENT, f"the manifest of {path} is not valid: {reason}")
+def _invalid(name: str, reason: str) -> Refusal:
+    return Refusal(Code.INVALID_ARGUMENT, f"the manifest of {name} is not valid: {reason}")
 
 
-def _check_manifest(path: str, manifest: dict[str, Any]) -> None:
+def _check_manifest(name: str, manifest: dict[str, Any]) -> None:
     if manifest.get("format") != FORMAT:
         found = manifest.get("format")
-        message = f"{path} has manifest format {found!r}; this reader knows {FORMAT}"
+        message = f"{name} has manifest format {found!r}; this reader knows {FORMAT}"
         raise Refusal(Code.FAILED_PRECONDITION, message)
     distributions = manifest.get("distributions", {})
     if not isinstance(distributions, dict):
-        raise _invalid(path, '"distributions" is not an object')
+        raise _invalid(name, '"distributions" is not an object')
     problems = [
         *_release_problems("Python", manifest.get("python"), platform.python_version()),
         *_release_problems("torch", manifest.get("torch"), str(torch.__version__)),
-        *(text for name in sorted(distributions) for text in _problems(name, distributions[name])),
+        *(text for key in sorted(distributions) for text in _problems(key, distributions[key])),
     ]
     if problems:
-        message = f"{path} needs other versions than are installed: {'; '.join(problems)}"
+        message = f"{name} needs other versions than are installed: {'; '.join(problems)}"
         raise Refusal(Code.FAILED_PRECONDITION, message)
 
 

@@ -1,0 +1,183 @@
+#include "runtime/src/archive_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "runtime/src/file_lease.h"
+#include "runtime/src/isolation/owned_fd.h"
+#include "runtime/src/private_mapping.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+namespace torchdeploy {
+
+namespace {
+
+// What a tensor over a mapping keeps alive: the file, for its lease, besides the mapping.
+struct MappingOwner {
+  std::shared_ptr<ArchiveFile> file;
+  std::shared_ptr<PrivateMapping> mapping;
+};
+
+Status Failure(Code code, const std::string& path, const std::string& what) {
+  return {code, "The archive '" + path + "' " + what + "."};
+}
+
+Status FailureOfSystem(const std::string& path, const std::string& what, int error) {
+  Code code = Code::kUnavailable;
+  if (error == ENOENT || error == ENOTDIR) {
+    return Failure(Code::kNotFound, path, "does not exist");
+  }
+  if (error == EACCES || error == EPERM) {
+    code = Code::kPermissionDenied;
+  } else if (error == ENOMEM || error == ENOSPC || error == EMFILE || error == ENFILE) {
+    code = Code::kResourceExhausted;
+  }
+  return Failure(code, path, what + ": " + std::generic_category().message(error));
+}
+
+// The size of the file, which must be a regular one with something in it.
+Result<size_t> SizeOf(const OwnedFd& file, const std::string& path) {
+  struct stat status{};
+  if (fstat(file.get(), &status) != 0) {
+    return FailureOfSystem(path, "cannot be looked at", errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return Failure(Code::kInvalidArgument, path,
+                   S_ISDIR(status.st_mode) ? "is a folder; expected a file written by torch.package"
+                                           : "is not a regular file");
+  }
+  if (status.st_size == 0) {
+    return Failure(Code::kDataLoss, path, "is empty; expected one written by torch.package");
+  }
+  return static_cast<size_t>(status.st_size);
+}
+
+// The first bytes of `file` as a file of this process's memory that nobody can change.
+Result<OwnedFd> CopyToMemory(const OwnedFd& file, size_t size_bytes, const std::string& path) {
+  OwnedFd memory(memfd_create("torchdeploy archive", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory.ok()) {
+    return FailureOfSystem(path, "cannot be copied to memory", errno);
+  }
+  off_t offset = 0;
+  while (static_cast<size_t>(offset) < size_bytes) {
+    const size_t rest = size_bytes - static_cast<size_t>(offset);
+    const ssize_t sent = sendfile(memory.get(), file.get(), &offset, rest);
+    if (sent == 0) {
+      return Failure(Code::kDataLoss, path, "became shorter while it was read");
+    }
+    if (sent < 0 && errno != EINTR) {
+      return FailureOfSystem(path, "cannot be copied to memory", errno);
+    }
+  }
+  fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return memory;
+}
+
+}  // namespace
+
+ArchiveFile::ArchiveFile(std::string path, OwnedFd file, size_t size_bytes, WhileIdle while_idle)
+    : path_(std::move(path)),
+      size_bytes_(size_bytes),
+      while_idle_(std::move(while_idle)),
+      file_(std::move(file)) {}
+
+Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path,
+                                                       WhileIdle while_idle) {
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return Status(Code::kInvalidArgument,
+                  "The path of an archive is empty or holds a NUL character.");
+  }
+  // Not blocked by a FIFO, which is refused below.
+  OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.ok()) {
+    return FailureOfSystem(path, "cannot be read", errno);
+  }
+  const Result<size_t> size = SizeOf(file, path);
+  if (!size.ok()) {
+    return size.status();
+  }
+  const std::shared_ptr<ArchiveFile> archive(
+      new ArchiveFile(path, std::move(file), *size, std::move(while_idle)));
+  archive->lease_ = FileLease::Take(archive->file_, [weak = archive->weak_from_this()] {
+    const std::shared_ptr<ArchiveFile> changing = weak.lock();
+    const Status status = changing == nullptr ? Status() : changing->MoveToMemory();
+    if (!status.ok()) {
+      std::fprintf(stderr, "torchdeploy: %s\n", status.ToString().c_str());
+    }
+  });
+  if (archive->lease_ == nullptr) {
+    if (Status status = archive->MoveToMemory(); !status.ok()) {
+      return status;
+    }
+  }
+  return archive;
+}
+
+Result<Tensor> ArchiveFile::Map(std::optional<size_t> writer) {
+  const std::lock_guard lock(mutex_);
+  Result<std::unique_ptr<PrivateMapping>> mapping =
+      PrivateMapping::Create(file_.get(), size_bytes_);
+  if (!mapping.ok()) {
+    return mapping.status();
+  }
+  const auto owner = std::make_shared<MappingOwner>(
+      MappingOwner{shared_from_this(), std::shared_ptr<PrivateMapping>(*std::move(mapping))});
+  std::erase_if(mapped_, [](const Mapped& mapped) { return mapped.mapping.expired(); });
+  mapped_.push_back({writer, owner->mapping});
+  return Tensor::View(owner->mapping->data(), {kDLUInt, 8, 1}, {static_cast<int64_t>(size_bytes_)},
+                      owner);
+}
+
+Status ArchiveFile::MoveToMemory() {
+  Result<OwnedFd> memory = CopyToMemory(file_, size_bytes_, path_);
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  std::vector<Mapped> mapped;
+  {
+    const std::lock_guard lock(mutex_);
+    file_ = *std::move(memory);
+    mapped.swap(mapped_);
+  }
+  Status first_failure;
+  for (const Mapped& one : mapped) {
+    Status status = Move(one);
+    if (first_failure.ok()) {
+      first_failure = std::move(status);
+    }
+  }
+  return first_failure;
+}
+
+Status ArchiveFile::Move(const Mapped& mapped) const {
+  Status status;
+  const auto move = [&] {
+    const std::shared_ptr<PrivateMapping> mapping = mapped.mapping.lock();
+    status = mapping == nullptr ? Status() : mapping->MoveTo(file_.get());
+  };
+  if (mapped.writer.has_value()) {
+    while_idle_(*mapped.writer, move);
+  } else {
+    move();
+  }
+  return status;
+}
+
+}  // namespace torchdeploy

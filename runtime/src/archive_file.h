@@ -1,0 +1,66 @@
+// The bytes of an archive, safe from whoever changes the file.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/src/file_lease.h"
+#include "runtime/src/isolation/owned_fd.h"
+#include "runtime/src/private_mapping.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+
+namespace torchdeploy {
+
+// The file is mapped where it lies, under a lease: before somebody rewrites or truncates it,
+// its bytes are copied to memory once, and every mapping moves there. A file that cannot be
+// leased is copied to memory when it is opened. Thread-safe.
+class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
+ public:
+  // Does `work` at a time when nothing runs in the interpreter at `slot`.
+  using WhileIdle = std::function<void(size_t slot, const std::function<void()>& work)>;
+
+  // kNotFound, kPermissionDenied, kInvalidArgument: there is no such file, it cannot be read,
+  // or is none. kDataLoss: it is empty. kResourceExhausted: no memory for a copy.
+  static Result<std::shared_ptr<ArchiveFile>> Open(const std::string& path, WhileIdle while_idle);
+
+  ArchiveFile(const ArchiveFile&) = delete;
+  ArchiveFile& operator=(const ArchiveFile&) = delete;
+  ~ArchiveFile() = default;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  // All bytes, uint8 of shape [n], in a private mapping of its own, which the interpreter at
+  // `writer`, and nobody else, may change. It lives as long as the tensor, whose last handle
+  // may go on any thread.
+  Result<Tensor> Map(std::optional<size_t> writer = {});
+
+ private:
+  struct Mapped {
+    std::optional<size_t> writer;
+    std::weak_ptr<PrivateMapping> mapping;
+  };
+
+  ArchiveFile(std::string path, OwnedFd file, size_t size_bytes, WhileIdle while_idle);
+
+  Status MoveToMemory();
+  Status Move(const Mapped& mapped) const;
+
+  const std::string path_;
+  const size_t size_bytes_;
+  const WhileIdle while_idle_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  OwnedFd file_;
+  std::vector<Mapped> mapped_;
+
+  std::unique_ptr<FileLease> lease_;  // Null: the bytes are in memory. Set by Open().
+};
+
+}  // namespace torchdeploy

@@ -1,0 +1,112 @@
+"""Weights are mapped from the archive: one copy for all replicas, whatever becomes of the file."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from own_models import CountsItsCalls
+
+from torchdeploy_pkg import Client, InterpreterManager, Server, package
+
+if TYPE_CHECKING:
+    from torchdeploy_pkg.runtime import ReplicatedObj
+
+pytestmark = pytest.mark.integration
+
+REPLICAS = 4
+WEIGHT_BYTES = 32 << 20
+
+
+def resident_kb_of(path: Path) -> tuple[list[int], int]:
+    """Resident size of each mapping of `path` in this process, and their share of memory."""
+    rss, pss = [], 0
+    is_wanted = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-", line):
+            is_wanted = line.endswith(str(path))
+        elif is_wanted and line.startswith("Rss:"):
+            rss.append(int(line.split()[1]))
+        elif is_wanted and line.startswith("Pss:"):
+            pss += int(line.split()[1])
+    return rss, pss
+
+
+def call_in_every_replica(model: ReplicatedObj, x: torch.Tensor) -> list[torch.Tensor]:
+    """Call until each replica has answered at least once."""
+    answers: dict[int, torch.Tensor] = {}
+    everywhere = threading.Event()
+
+    def call(_: int) -> None:
+        while not everywhere.is_set():
+            y, _, slot = model(x)
+            answers[slot] = y
+            if len(answers) == REPLICAS:
+                everywhere.set()
+
+    with ThreadPoolExecutor(REPLICAS) as pool:
+        list(pool.map(call, range(REPLICAS)))
+    return [answers[slot] for slot in range(REPLICAS)]
+
+
+def test_weights_of_all_replicas_are_one_copy_in_memory(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wide = torch.nn.Linear(8192, 1024, bias=False).eval()
+    model = CountsItsCalls(wide)
+    package(model.eval(), tmp_path / "wide.pt", example_inputs=torch.ones(1, 8192))
+    os.sync()  # Pages that are not yet written count as this process's own.
+    x = torch.randn(1, 8192)
+    with InterpreterManager(REPLICAS, intra_op_threads=1) as manager, torch.no_grad():
+        replicated = manager.load_package(tmp_path / "wide.pt").load_pickle()
+        for y in call_in_every_replica(replicated, x):
+            assert torch.equal(y, wide(x))
+        rss_kb, pss_kb = resident_kb_of(tmp_path / "wide.pt")
+        assert sum(rss >= WEIGHT_BYTES >> 10 for rss in rss_kb) == REPLICAS
+        assert pss_kb < 1.02 * (WEIGHT_BYTES >> 10)
+
+
+def test_what_a_replica_writes_to_its_weights_is_its_own(tmp_path: Path) -> None:
+    archive = tmp_path / "counts.pt"
+    package(CountsItsCalls().eval(), archive, example_inputs=torch.ones(1))
+    before = archive.read_bytes()
+    with InterpreterManager(2, intra_op_threads=1) as manager:
+        first = manager.load_package(archive).load_pickle()
+        second = manager.load_package(archive).load_pickle()
+        counts = defaultdict(list)
+        for _ in range(5):
+            for model in (first, second):
+                _, calls, slot = model(torch.zeros(1))
+                counts[model, slot].append(int(calls))
+    for numbers in counts.values():
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert archive.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["truncated", "rewritten"])
+def test_archive_that_changes_while_it_is_served_is_served_as_it_was(
+    tmp_path: Path, how: str
+) -> None:
+    archive = tmp_path / "counts.pt"
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(64, 64).eval()
+    package(CountsItsCalls(linear).eval(), archive, example_inputs=torch.ones(1, 64))
+    x = torch.randn(3, 64)
+    with Server(archive, interpreters=2) as server, Client(server.url) as client:
+        expected = linear(x).detach().numpy()
+        for _ in range(4):
+            assert np.array_equal(client.infer("counts", {"x": x})["output_0"], expected)
+        if how == "truncated":
+            os.truncate(archive, 100)
+        else:
+            archive.write_bytes(b"something else" * 10_000)
+        for _ in range(8):
+            assert np.array_equal(client.infer("counts", {"x": x})["output_0"], expected)
+        assert server.stop() == 0
