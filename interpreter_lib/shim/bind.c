@@ -13,6 +13,7 @@ static pid_t host_pid;
 TD_SHIM_EXPORT void td_shim_bind(const td_shim_host* host) {
   bound_host = *host;
   host_pid = getpid();
+  td_shim_bind_dynamic_loading();
   atomic_store(&is_bound, 1);
 }
 

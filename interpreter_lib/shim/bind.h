@@ -18,6 +18,10 @@ const td_shim_host* td_shim_bound_host(void);
    preloaded or linked. Ends the process if there is none, which only a broken libc can cause. */
 void* td_shim_process_symbol(const char* name);
 
+/* Finds what dlerror() needs, which must be there before anything fails: finding it is itself
+   a use of the dynamic linker, which forgets its last error by that. */
+void td_shim_bind_dynamic_loading(void);
+
 /* Whether this is a child that an interpreter forked: there the process is the interpreter's
    own, and nothing that it does to it can hurt the host. */
 int td_shim_in_forked_child(void);

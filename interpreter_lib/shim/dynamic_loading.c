@@ -12,6 +12,12 @@
 static _Thread_local char last_message[1024];
 static _Thread_local int message_is_new;
 
+static char* (*process_dlerror)(void);
+
+void td_shim_bind_dynamic_loading(void) {
+  process_dlerror = (char* (*)(void))td_shim_process_symbol("dlerror");
+}
+
 TD_SHIM_EXPORT void* dlopen(const char* name, int flags) {
   const td_shim_host* host = td_shim_bound_host();
   if (host == NULL) {
@@ -33,11 +39,10 @@ TD_SHIM_EXPORT char* dlerror(void) {
     message_is_new = 0;
     return last_message;
   }
-  static char* (*real)(void);
-  if (real == NULL) {
-    real = (char* (*)(void))td_shim_process_symbol("dlerror");
+  if (process_dlerror == NULL) {
+    td_shim_bind_dynamic_loading();
   }
-  return real();
+  return process_dlerror();
 }
 
 /* The host keeps what it has opened: an interpreter's libraries live as long as it does. */

@@ -99,6 +99,11 @@ TEST_F(PrivateLibrariesTest, AMissingLibraryIsSaidInTheDynamicLinkersWords) {
   EXPECT_THAT(error(), HasSubstr("libno_such_thing.so: cannot open shared object file"));
 }
 
+TEST_F(PrivateLibrariesTest, TheFirstErrorOfAnInterpreterIsNotForgotten) {
+  auto* error = Symbol<const char*()>(2, "td_plugin_missing_symbol_error");
+  EXPECT_THAT(error(), HasSubstr("undefined symbol: td_no_such_symbol"));
+}
+
 TEST_F(PrivateLibrariesTest, ASecondLibtorchIsRefusedByName) {
   ASSERT_TRUE(Of(1).Open(TD_LIBTORCH, RTLD_NOW, "").ok());
   const std::string folder = testing::TempDir() + "other_torch_" + std::to_string(getpid());

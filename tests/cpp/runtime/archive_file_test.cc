@@ -11,6 +11,7 @@
 #include <functional>
 #include <ios>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -55,11 +56,22 @@ class ArchiveFileTest : public ::testing::Test {
 
   std::shared_ptr<ArchiveFile> Open() {
     auto file = ArchiveFile::Open(path_, [this](size_t slot, const std::function<void()>& work) {
+      const std::lock_guard lock(idle_mutex_);
       moved_slots_.push_back(slot);
       work();
     });
     EXPECT_TRUE(file.ok()) << file.status().ToString();
     return *file;
+  }
+
+  void Fill(const Tensor& mapped, size_t at, size_t size_bytes, char byte) {
+    const std::lock_guard lock(idle_mutex_);
+    std::memset(static_cast<char*>(mapped.data()) + at, byte, size_bytes);
+  }
+
+  std::vector<size_t> MovedSlots() {
+    const std::lock_guard lock(idle_mutex_);
+    return moved_slots_;
   }
 
   static std::string BytesOf(const Tensor& tensor) {
@@ -69,8 +81,9 @@ class ArchiveFileTest : public ::testing::Test {
   const TemporaryFolder folder_;
   const std::string path_ = folder_.File("archive.pt");
   std::string bytes_;
-  std::vector<size_t> moved_slots_;
-  bool gives_leases_ = false;  // The kernel, on this file system.
+  std::mutex idle_mutex_;  // Held by who writes to a mapping, as a call holds its interpreter.
+  std::vector<size_t> moved_slots_;  // Guarded by idle_mutex_.
+  bool gives_leases_ = false;        // The kernel, on this file system.
 };
 
 TEST_F(ArchiveFileTest, EachMappingKeepsItsOwnChanges) {
@@ -79,7 +92,7 @@ TEST_F(ArchiveFileTest, EachMappingKeepsItsOwnChanges) {
   const Result<Tensor> second = file->Map(1);
   ASSERT_TRUE(first.ok());
   ASSERT_TRUE(second.ok());
-  std::memset(first->data(), 'x', 3);
+  Fill(*first, 0, 3, 'x');
   EXPECT_EQ(BytesOf(*first).substr(0, 4), "xxx" + bytes_.substr(3, 1));
   EXPECT_EQ(BytesOf(*second), bytes_);
   EXPECT_EQ(ReadAll(path_), bytes_);
@@ -89,8 +102,8 @@ TEST_F(ArchiveFileTest, TruncatedFileStaysWholeForThoseWhoHaveItMapped) {
   const auto file = Open();
   const Result<Tensor> written = file->Map(3);
   const Result<Tensor> read = file->Map();
-  std::memset(static_cast<char*>(written->data()) + kPageBytes, 'x', kPageBytes);
-  std::memset(static_cast<char*>(written->data()) + kSizeBytes - 1, 'y', 1);
+  Fill(*written, kPageBytes, kPageBytes, 'x');
+  Fill(*written, kSizeBytes - 1, 1, 'y');
 
   std::filesystem::resize_file(path_, 0);
 
@@ -99,7 +112,7 @@ TEST_F(ArchiveFileTest, TruncatedFileStaysWholeForThoseWhoHaveItMapped) {
   EXPECT_EQ(BytesOf(*written), expected);
   EXPECT_EQ(BytesOf(*read), bytes_);
   EXPECT_EQ(BytesOf(*file->Map()), bytes_) << "a mapping made later is of the same bytes";
-  EXPECT_EQ(moved_slots_, gives_leases_ ? std::vector<size_t>{3} : std::vector<size_t>{});
+  EXPECT_EQ(MovedSlots(), gives_leases_ ? std::vector<size_t>{3} : std::vector<size_t>{});
 }
 
 TEST_F(ArchiveFileTest, FileThatIsRewrittenInPlaceStaysAsItWas) {
@@ -124,7 +137,7 @@ TEST_F(ArchiveFileTest, FileIsFreeOnceNothingIsMapped) {
   }
   Rewrite("new");
   EXPECT_EQ(ReadAll(path_), "new");
-  EXPECT_TRUE(moved_slots_.empty());
+  EXPECT_TRUE(MovedSlots().empty());
 }
 
 }  // namespace
