@@ -24,6 +24,12 @@ from typing import TYPE_CHECKING, Any
 from torchdeploy_pkg import _native, host_values
 from torchdeploy_pkg.archive import inspect_archive
 from torchdeploy_pkg.errors import InvalidArgumentError, error_from_code
+from torchdeploy_pkg.session import (
+    Interpreter,
+    InterpreterSession,
+    check_no_session_of_this_thread,
+    end_all_sessions,
+)
 
 if TYPE_CHECKING:
     import os
@@ -98,6 +104,10 @@ class ReplicatedObj:
         """Await the call. Cancelling the task does not end the call. Raises as a call does."""
         return await asyncio.wrap_future(self.call_async(*args, **kwargs))
 
+    def acquire_session(self) -> InterpreterSession:
+        """Wait for a free interpreter; ``session.self`` is the replica there."""
+        return InterpreterSession(self._manager, self._native.acquire_session())
+
 
 class Package:
     """An opened archive; its modules do not meet those of other packages. Thread-safe.
@@ -123,6 +133,10 @@ class Package:
     def load_entry(self) -> ReplicatedObj:
         """What a server calls: the manifest's entry, else the pickle ("model", "model.pkl")."""
         return ReplicatedObj(self._manager, self._native.load_entry())
+
+    def acquire_session(self) -> InterpreterSession:
+        """Wait for a free interpreter; ``session.self`` is the archive's importer there."""
+        return InterpreterSession(self._manager, self._native.acquire_session())
 
 
 class InterpreterManager:
@@ -172,12 +186,38 @@ class InterpreterManager:
         """
         return Package(self, self._native.load_package(path), Path(path))
 
+    def acquire_one(self) -> InterpreterSession:
+        """Wait, in order of arrival, for the first interpreter that is free.
+
+        Raises:
+            FailedPreconditionError: The wait could not end, because of this thread's sessions.
+            UnavailableError: The manager is closed.
+        """
+        return self.acquire_session(None)
+
+    def acquire_session(self, slot: int | None) -> InterpreterSession:
+        """As :meth:`acquire_one`, or wait for the interpreter at `slot`.
+
+        Raises:
+            InvalidArgumentError: There is no such slot.
+        """
+        return InterpreterSession(self, self._native.acquire_session(slot))
+
+    def __getitem__(self, slot: int) -> Interpreter:
+        """The interpreter at `slot`, which does not begin to work by that."""
+        if not 0 <= slot < len(self):
+            msg = f"there is no interpreter {slot}; expected 0 to {len(self) - 1}"
+            raise IndexError(msg)
+        return Interpreter(self, slot)
+
     def close(self) -> None:
         """Refuse new calls with ``UnavailableError`` and wait for those that run.
 
         Raises:
-            FailedPreconditionError: In a callback of a future, whose call it would wait for.
+            FailedPreconditionError: In a callback of a future, whose call it would wait for, or
+                on a thread that holds a session of the manager.
         """
+        check_no_session_of_this_thread(self)
         self._native.close()
 
     def __len__(self) -> int:
@@ -212,5 +252,6 @@ _open_managers: weakref.WeakSet[InterpreterManager] = weakref.WeakSet()
 def _close_managers() -> None:
     """Let no thread of ours ask for the GIL of a Python that is ending."""
     _native.end()
+    end_all_sessions()
     for manager in list(_open_managers):
         manager.close()

@@ -1,6 +1,8 @@
 // What the binding asks of the Python code around it.
 #pragma once
 
+#include <utility>
+
 #include <pybind11/pybind11.h>
 
 #include "torchdeploy/status.h"
@@ -22,5 +24,14 @@ struct HostPython {
   // The exception of `status`. REQUIRES: !status.ok().
   [[nodiscard]] pybind11::object ErrorOf(const Status& status) const;
 };
+
+// The value, or the exception of the status.
+template <typename T>
+T ValueOrRaise(const HostPython& host, Result<T> result) {
+  if (!result.ok()) {
+    host.Raise(result.status());
+  }
+  return *std::move(result);
+}
 
 }  // namespace torchdeploy

@@ -26,6 +26,7 @@
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 #include "python/torchdeploy_pkg/_bindings/manager_handle.h"
 #include "python/torchdeploy_pkg/_bindings/owner_releases.h"
+#include "python/torchdeploy_pkg/_bindings/session_handle.h"
 #include "python/torchdeploy_pkg/_bindings/value_crossing.h"
 
 namespace torchdeploy {
@@ -34,13 +35,14 @@ namespace py = pybind11;
 
 namespace {
 
-// The value, or the exception of the status.
-template <typename T>
-T ValueOrRaise(const HostPython& host, Result<T> result) {
-  if (!result.ok()) {
-    host.Raise(result.status());
-  }
-  return *std::move(result);
+// A session that `acquire` waits for without the host's GIL.
+template <typename Acquire>
+std::unique_ptr<SessionHandle> AcquireSession(const HostPython& host, Acquire acquire) {
+  auto session = [&] {
+    const py::gil_scoped_release without_gil;
+    return acquire();
+  }();
+  return std::make_unique<SessionHandle>(host, ValueOrRaise(host, std::move(session)));
 }
 
 class NativeObj {
@@ -63,6 +65,10 @@ class NativeObj {
     CallIntoFuture(object_, std::move(values), std::move(named), host_, future);
   }
 
+  [[nodiscard]] std::unique_ptr<SessionHandle> Acquire() const {
+    return AcquireSession(host_, [&] { return object_.AcquireSession(); });
+  }
+
  private:
   [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs) const {
     const py::gil_scoped_release without_gil;
@@ -83,6 +89,9 @@ class NativePackage {
     return {host_, package_.LoadPickle(package, resource)};
   }
   [[nodiscard]] NativeObj LoadEntry() const { return {host_, package_.LoadEntry()}; }
+  [[nodiscard]] std::unique_ptr<SessionHandle> Acquire() const {
+    return AcquireSession(host_, [&] { return package_.AcquireSession(); });
+  }
 
  private:
   HostPython host_;
@@ -104,6 +113,10 @@ class NativeManager {
 
   [[nodiscard]] NativePackage LoadPackage(const std::filesystem::path& path) const {
     return {host_, ValueOrRaise(host_, LoadWithoutGil(path.string()))};
+  }
+
+  [[nodiscard]] std::unique_ptr<SessionHandle> Acquire(std::optional<size_t> slot) const {
+    return AcquireSession(host_, [&] { return manager_.manager().AcquireSession(slot); });
   }
 
   void Close() {
@@ -184,12 +197,28 @@ PYBIND11_MODULE(_native, module) {
   py::class_<NativeObj>(module, "ReplicatedObj")
       .def("call", &NativeObj::Call, inside, py::arg("args"), py::arg("kwargs"), py::pos_only())
       .def("call_into", &NativeObj::CallInto, inside, py::arg("future"), py::arg("args"),
-           py::arg("kwargs"), py::pos_only());
+           py::arg("kwargs"), py::pos_only())
+      .def("acquire_session", &NativeObj::Acquire, inside);
+
+  py::class_<ObjHandle>(module, "Obj")
+      .def("call", &ObjHandle::Call, inside, py::arg("args"), py::arg("kwargs"), py::pos_only())
+      .def("call_objects", &ObjHandle::CallObjects, inside, py::arg("args"), py::pos_only())
+      .def("attribute", &ObjHandle::Attribute, inside, py::arg("name"), py::pos_only())
+      .def("to_value", &ObjHandle::ToValue, inside);
+
+  py::class_<SessionHandle>(module, "InterpreterSession")
+      .def_property_readonly("slot", &SessionHandle::Slot)
+      .def("self", &SessionHandle::Self)
+      .def("global_", &SessionHandle::Global, inside, py::arg("module"), py::arg("name"),
+           py::pos_only())
+      .def("from_value", &SessionHandle::FromValue, inside, py::arg("value"), py::pos_only())
+      .def("end", &SessionHandle::End);
 
   py::class_<NativePackage>(module, "Package")
       .def("load_pickle", &NativePackage::LoadPickle, py::arg("package"), py::arg("resource"),
            py::pos_only())
-      .def("load_entry", &NativePackage::LoadEntry);
+      .def("load_entry", &NativePackage::LoadEntry)
+      .def("acquire_session", &NativePackage::Acquire, inside);
 
   py::class_<NativeManager>(module, "InterpreterManager")
       .def(py::init<const py::object&, int, int, const std::filesystem::path&,
@@ -198,6 +227,7 @@ PYBIND11_MODULE(_native, module) {
            py::arg("intra_op_threads"), py::arg("python"), py::arg("cache"))
       .def("__len__", &NativeManager::size)
       .def("load_package", &NativeManager::LoadPackage, inside, py::arg("path"), py::pos_only())
+      .def("acquire_session", &NativeManager::Acquire, inside, py::arg("slot"), py::pos_only())
       .def("close", &NativeManager::Close, inside);
 
   module.def("end", [] {
