@@ -186,8 +186,9 @@ td_code OpenPackage(td_engine* engine, const char* name, td_value* archive, td_o
   return EnterModel(engine, error, [&] {
     const PyRef bytes = ToPython(engine->crossing(), *archive, Place("the archive"));
     const PyRef archive_name = Name(name, "the name of an archive");
-    *out = engine->objects.Add(Take(PyObject_CallFunctionObjArgs(
-        engine->functions.open_package.get(), archive_name.get(), bytes.get(), nullptr)));
+    PyRef importer = Take(PyObject_CallFunctionObjArgs(engine->functions.open_package.get(),
+                                                       archive_name.get(), bytes.get(), nullptr));
+    *out = engine->objects.Add(std::move(importer), engine->functions.free_closed);
   });
 }
 

@@ -18,6 +18,7 @@ extern const std::string_view kEnginePackageText;
 extern const std::string_view kErrorsText;
 extern const std::string_view kNumpyValuesText;
 extern const std::string_view kSettingsText;
+extern const std::string_view kArchiveImporterText;
 extern const std::string_view kArchiveMemoryText;
 extern const std::string_view kPackagesText;
 extern const std::string_view kPackageSourcesText;
@@ -102,6 +103,8 @@ void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) 
   functions->describe = Attribute(LoadModule("errors", kErrorsText), "describe");
   functions->numpy_as_plain = Attribute(LoadModule("numpy_values", kNumpyValuesText), "as_plain");
   LoadModule("archive_memory", kArchiveMemoryText);
+  functions->free_closed =
+      Attribute(LoadModule("archive_importer", kArchiveImporterText), "free_closed");
   const PyRef packages = LoadModule("packages", kPackagesText);
   functions->open_package = Attribute(packages, "open_package");
   functions->load_pickle = Attribute(packages, "load_pickle");

@@ -11,6 +11,7 @@ namespace torchdeploy {
 struct EngineFunctions {
   PyRef describe;  // Set first: what fails afterwards can be described.
   PyRef open_package;
+  PyRef free_closed;  // For the object table: to be called once an importer is released.
   PyRef load_pickle;
   PyRef numpy_as_plain;
   PyRef stop;

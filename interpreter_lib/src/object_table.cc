@@ -1,6 +1,8 @@
 // The Python objects that the host holds by id.
 #include "interpreter_lib/src/object_table.h"
 
+#include <Python.h>
+
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,8 +15,15 @@
 
 namespace torchdeploy {
 
-td_object ObjectTable::Add(PyRef object) {
-  auto held = std::make_unique<Held>(std::move(object));
+ObjectTable::Held::~Held() {
+  object = PyRef();
+  if (after_release && !PyRef::Take(PyObject_CallNoArgs(after_release.get()))) {
+    PyErr_Clear();
+  }
+}
+
+td_object ObjectTable::Add(PyRef object, PyRef after_release) {
+  auto held = std::make_unique<Held>(std::move(object), std::move(after_release));
   const std::lock_guard lock(mutex_);
   objects_.emplace(last_id_ + 1, std::move(held));
   return ++last_id_;

@@ -16,8 +16,9 @@ namespace torchdeploy {
 // Ids count from 1 and are never used twice.
 class ObjectTable {
  public:
-  // Inside the interpreter.
-  td_object Add(PyRef object);
+  // Inside the interpreter. `after_release` (empty: none) is a Python function without
+  // arguments, called there once the object was released; what it raises is dropped.
+  td_object Add(PyRef object, PyRef after_release = {});
   // Inside the interpreter. Throws EngineError(TD_FAILED_PRECONDITION) when `id` is not alive.
   [[nodiscard]] PyRef Get(td_object id) const;
 
@@ -27,8 +28,12 @@ class ObjectTable {
 
  private:
   struct Held : Releasable {
-    explicit Held(PyRef held) : object(std::move(held)) {}
-    const PyRef object;
+    Held(PyRef held, PyRef function)
+        : object(std::move(held)), after_release(std::move(function)) {}
+    ~Held() override;
+
+    PyRef object;
+    const PyRef after_release;
   };
 
   mutable std::mutex mutex_;  // Never held while Python code runs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from own_models import CountsItsCalls
+from counting_model import CountsItsCalls
 
-from torchdeploy_pkg import Client, InterpreterManager, Server, package
+from torchdeploy_pkg import Client, InterpreterManager, ModelError, Server, package
 
 if TYPE_CHECKING:
     from torchdeploy_pkg.runtime import ReplicatedObj
@@ -88,6 +89,39 @@ def test_what_a_replica_writes_to_its_weights_is_its_own(tmp_path: Path) -> None
     for numbers in counts.values():
         assert numbers == list(range(1, len(numbers) + 1))
     assert archive.read_bytes() == before
+
+
+def test_archive_that_is_no_longer_used_leaves_nothing_behind(tmp_path: Path) -> None:
+    archive = tmp_path / "counts.pt"
+    linear = torch.nn.Linear(4, 4)
+    package(CountsItsCalls(linear).eval(), archive, example_inputs=torch.ones(1, 4))
+
+    def mappings() -> int:
+        return Path("/proc/self/maps").read_text().count(str(archive))
+
+    def use(manager: InterpreterManager) -> None:
+        entry = manager.load_package(archive).load_entry()
+        entry(x=torch.ones(1, 4))
+        with pytest.raises(ModelError, match="cannot be multiplied") as caught:
+            entry(x=torch.ones(1, 3))
+        assert "self.inner(x)" in caught.value.traceback
+        assert mappings() > 0
+        del caught  # Its traceback holds this frame, and that the entry.
+
+    def descriptors_once_unmapped() -> int:
+        for _ in range(100):
+            if mappings() == 0:
+                return len(list(Path("/proc/self/fd").iterdir()))
+            time.sleep(0.1)
+        return -1
+
+    with InterpreterManager(1, intra_op_threads=1) as manager:
+        use(manager)
+        descriptors = descriptors_once_unmapped()
+        assert descriptors > 0
+        for _ in range(20):
+            use(manager)
+        assert descriptors_once_unmapped() == descriptors
 
 
 @pytest.mark.parametrize("how", ["truncated", "rewritten"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import sys
 
 import torch
@@ -18,6 +19,9 @@ def start(slot: int, intra_op_threads: int) -> None:
     torch.version.interp = slot  # type: ignore[attr-defined]
     torch.set_num_threads(intra_op_threads)
     operator_claims.install(operator_claims.Claims())
+    # What is here now stays: a collection need not look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 def stop() -> None:

@@ -9,8 +9,8 @@ import warnings
 from typing import Any
 
 import torch
-from torch.package.package_importer import PackageImporter
 
+from .archive_importer import ArchiveImporter
 from .archive_memory import ArchiveReader
 from .errors import Code, Refusal
 
@@ -18,7 +18,7 @@ MANIFEST = "torchdeploy/manifest.json"
 FORMAT = 1
 
 
-def open_package(name: str, archive: torch.Tensor) -> PackageImporter:
+def open_package(name: str, archive: torch.Tensor) -> ArchiveImporter:
     """Return the importer of the archive called `name`, of which nothing has run yet.
 
     Raises:
@@ -31,9 +31,7 @@ def open_package(name: str, archive: torch.Tensor) -> PackageImporter:
         raise Refusal(Code.DATA_LOSS, f"{name} is not a torch.package archive: {error}") from error
     if reader.has_record(MANIFEST):
         _check_manifest(name, _read_manifest(name, reader))
-    importer = PackageImporter(reader)
-    importer.filename = name
-    return importer
+    return ArchiveImporter(name, reader)
 
 
 def load_pickle(importer: object, package: str, resource: str, archive: torch.Tensor) -> Any:
@@ -42,7 +40,7 @@ def load_pickle(importer: object, package: str, resource: str, archive: torch.Te
     Raises:
         Refusal: INVALID_ARGUMENT (not an importer), NOT_FOUND (no such pickle).
     """
-    if not isinstance(importer, PackageImporter):
+    if not isinstance(importer, ArchiveImporter):
         message = f"expected a torch.package importer, got {type(importer).__name__}"
         raise Refusal(Code.INVALID_ARGUMENT, message)
     record = f"{package.replace('.', '/')}/{resource}"
