@@ -9,7 +9,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 JOBS ?= 2
 
 SOURCES := $(shell find CMakeLists.txt cmake interpreter_lib runtime server python tests/cpp tests/fakes \
-	tests/CMakeLists.txt pyproject.toml -type f -not -path '*/__pycache__/*')
+	tests/CMakeLists.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
 .PHONY: help demo test lint bench clean test-cpp test-python test-sanitizers
 .DEFAULT_GOAL := help
