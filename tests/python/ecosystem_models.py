@@ -173,13 +173,6 @@ def coroutines(x: float) -> float:
     return asyncio.run(ask())
 
 
-def workers_of_a_data_loader(x: float) -> float:
-    from torch.utils.data import DataLoader, TensorDataset
-
-    loader = DataLoader(TensorDataset(torch.full((8, 2), x)), batch_size=2, num_workers=1)
-    return float(sum(batch.sum() for (batch,) in loader))
-
-
 def gradients(x: float) -> float:
     weight = torch.full((3,), x, requires_grad=True)
     with torch.enable_grad():
@@ -191,5 +184,5 @@ def gradients(x: float) -> float:
 MODELS = (
     *(numpy, scipy, scikit_learn, pandas, pillow, h5py, yaml, tokenizers, transformers),
     *(compiled, exported, jit, cpp_extension, gradients),
-    *(threads, subprocesses, coroutines, workers_of_a_data_loader),
+    *(threads, subprocesses, coroutines),
 )
