@@ -8,9 +8,9 @@
    Versioning: a new slot at the end of a table is a minor bump, anything else a
    major one. Both sides fill and use only the slots that `size` covers.
 
-   Threads: create() and stop() are called on one thread, the interpreter's own,
+   Threads: create(), reset() and stop() are called on one thread, the interpreter's own,
    which lives until the process ends. Every other function may be called on any
-   thread, several at once. release_object(), the deleters of tensors and
+   thread, several at once. release_object(), interrupt(), the deleters of tensors and
    free_error() never wait for an interpreter's lock (a GIL): what needs it is queued
    inside the engine and done by the next function that enters the interpreter, or by
    collect().
@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define TD_ABI_MAJOR 2u
+#define TD_ABI_MAJOR 3u
 #define TD_ABI_MINOR 0u
 
 /* Numerically equal to gRPC's canonical codes. */
@@ -194,6 +194,29 @@ typedef struct td_engine_api {
                   td_value* out, td_error* error);
   td_code (*to_value)(td_engine* engine, td_object object, td_value* out, td_error* error);
   td_code (*from_value)(td_engine* engine, td_value* value, td_object* out, td_error* error);
+
+  /* Makes `import name` run `source`, where no module of that name was imported yet; `name` may
+     be dotted. Fails with TD_UNKNOWN, type SyntaxError, when it does not compile. */
+  td_code (*register_module)(td_engine* engine, const char* name, const char* source,
+                             td_error* error);
+
+  /* The object as plain data that unpickle() of any interpreter takes: its tensors' storages are
+     shared, not copied. Names of the archive that `importer` (0: none) opened are looked up in
+     it, all others in the installed modules. */
+  td_code (*pickle)(td_engine* engine, td_object object, td_object importer, td_value* out,
+                    td_error* error);
+  /* `importer`: of the same archive as the importer of pickle(). */
+  td_code (*unpickle)(td_engine* engine, td_object importer, td_value* pickled, td_object* out,
+                      td_error* error);
+
+  /* Makes the operation that runs on the interpreter's own thread fail soon, with TD_CANCELLED,
+     unless its code catches what is raised or stays in native code. Does nothing when none runs. */
+  void (*interrupt)(td_engine* engine);
+
+  /* Makes the interpreter as good as new: drops all objects, forgets the registered modules, and
+     takes back what was added to sys.path and the modules that came from there.
+     REQUIRES: nothing else runs in the interpreter. */
+  void (*reset)(td_engine* engine);
 
   /* Drops an object. An id that is not alive is ignored. */
   void (*release_object)(td_engine* engine, td_object object);

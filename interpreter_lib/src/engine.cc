@@ -16,6 +16,7 @@
 #include "interpreter_lib/src/engine_error.h"
 #include "interpreter_lib/src/interpreter_entry.h"
 #include "interpreter_lib/src/interpreter_start.h"
+#include "interpreter_lib/src/interruption.h"
 #include "interpreter_lib/src/object_table.h"
 #include "interpreter_lib/src/place.h"
 #include "interpreter_lib/src/py_ref.h"
@@ -37,6 +38,7 @@ struct td_engine {
 
   torchdeploy::ReleaseQueue releases;
   torchdeploy::ObjectTable objects;
+  torchdeploy::Interruption interruption{releases};
   const int intra_op_threads;
   torchdeploy::EngineFunctions functions;  // Constant once the engine has started.
 };
@@ -67,6 +69,7 @@ td_code Enter(td_engine* engine, td_error* error, Body body) noexcept {
   return Guard(error, [&] {
     const InterpreterEntry entry(engine->releases);
     try {
+      const Interruption::Operation operation(engine->interruption);
       body();
     } catch (const PythonError& failure) {
       throw DescribePythonError(failure, engine->functions.describe.get());
@@ -165,6 +168,7 @@ td_code Create(const td_options* options, td_engine** out, td_error* error) {
       // This thread stays inside an interpreter that did not start: nobody else will enter.
       throw DescribePythonError(failure, engine->functions.describe.get());
     }
+    engine->interruption.SetException(engine->functions.interruption);
     LeaveAfterStart();
     *out = engine.release();
   });
@@ -273,6 +277,53 @@ td_code FromValue(td_engine* engine, td_value* value, td_object* out, td_error* 
   });
 }
 
+td_code RegisterModule(td_engine* engine, const char* name, const char* source, td_error* error) {
+  return EnterModel(engine, error, [&] {
+    const PyRef module_name = Name(name, "the name of a module");
+    const PyRef module_source = Name(source, "the source of a module");
+    Take(PyObject_CallFunctionObjArgs(engine->functions.register_module.get(), module_name.get(),
+                                      module_source.get(), nullptr));
+  });
+}
+
+// None when there is no importer.
+PyRef ImporterOrNone(td_engine* engine, td_object importer) {
+  return importer == 0 ? PyRef::Share(Py_None) : engine->objects.Get(importer);
+}
+
+td_code Pickle(td_engine* engine, td_object object, td_object importer, td_value* out,
+               td_error* error) {
+  return EnterModel(engine, error, [&] {
+    const PyRef value = engine->objects.Get(object);
+    const PyRef names = ImporterOrNone(engine, importer);
+    PyRef pickled = Take(PyObject_CallFunctionObjArgs(engine->functions.pickle.get(), value.get(),
+                                                      names.get(), nullptr));
+    *out = Finish(engine, std::move(pickled), TD_WANT_VALUE, Place("pickled object"));
+  });
+}
+
+td_code Unpickle(td_engine* engine, td_object importer, td_value* pickled, td_object* out,
+                 td_error* error) {
+  const TakenTensors taken(pickled, 1);
+  return EnterModel(engine, error, [&] {
+    const PyRef names = ImporterOrNone(engine, importer);
+    const PyRef data = ToPython(engine->crossing(), *pickled, Place("pickled object"));
+    *out = engine->objects.Add(Take(PyObject_CallFunctionObjArgs(
+        engine->functions.unpickle.get(), names.get(), data.get(), nullptr)));
+  });
+}
+
+void Interrupt(td_engine* engine) {
+  engine->interruption.Request();
+}
+
+void Reset(td_engine* engine) {
+  const InterpreterEntry entry(engine->releases);
+  engine->objects.Clear();
+  PyRef::Take(PyObject_CallNoArgs(engine->functions.reset.get()));
+  PyErr_Clear();
+}
+
 void ReleaseObject(td_engine* engine, td_object object) {
   if (auto removed = engine->objects.Remove(object)) {
     engine->releases.Push(std::move(removed));
@@ -301,6 +352,11 @@ constexpr td_engine_api kApi = {
     .call = &Call,
     .to_value = &ToValue,
     .from_value = &FromValue,
+    .register_module = &RegisterModule,
+    .pickle = &Pickle,
+    .unpickle = &Unpickle,
+    .interrupt = &Interrupt,
+    .reset = &Reset,
     .release_object = &ReleaseObject,
     .free_value = &FreeValue,
     .free_error = &FreeError,

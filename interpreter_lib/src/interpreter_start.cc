@@ -16,7 +16,9 @@ namespace torchdeploy {
 // Made by td_embed_text().
 extern const std::string_view kEnginePackageText;
 extern const std::string_view kErrorsText;
+extern const std::string_view kMovablesText;
 extern const std::string_view kNumpyValuesText;
+extern const std::string_view kRegisteredModulesText;
 extern const std::string_view kSettingsText;
 extern const std::string_view kArchiveImporterText;
 extern const std::string_view kArchiveMemoryText;
@@ -100,7 +102,9 @@ void InitializePython(const td_options& options) {
 
 void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) {
   LoadModule("", kEnginePackageText);
-  functions->describe = Attribute(LoadModule("errors", kErrorsText), "describe");
+  const PyRef errors = LoadModule("errors", kErrorsText);
+  functions->describe = Attribute(errors, "describe");
+  functions->interruption = Attribute(errors, "Interruption");
   functions->numpy_as_plain = Attribute(LoadModule("numpy_values", kNumpyValuesText), "as_plain");
   LoadModule("archive_memory", kArchiveMemoryText);
   functions->free_closed =
@@ -110,7 +114,13 @@ void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) 
   functions->load_pickle = Attribute(packages, "load_pickle");
   LoadModule("package_sources", kPackageSourcesText);
   LoadModule("operator_claims", kOperatorClaimsText);
+  const PyRef movables = LoadModule("movables", kMovablesText);
+  functions->pickle = Attribute(movables, "pickle");
+  functions->unpickle = Attribute(movables, "unpickle");
+  functions->register_module =
+      Attribute(LoadModule("registered_modules", kRegisteredModulesText), "register");
   const PyRef boot = LoadModule("boot", kBootText);
+  functions->reset = Attribute(boot, "reset");
   functions->stop = Attribute(boot, "stop");
 
   const PyRef settings = LoadModule("settings", kSettingsText);

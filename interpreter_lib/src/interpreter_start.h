@@ -7,13 +7,18 @@
 
 namespace torchdeploy {
 
-// The embedded Python functions that the engine calls.
+// What the engine uses of the embedded Python code.
 struct EngineFunctions {
   PyRef describe;  // Set first: what fails afterwards can be described.
   PyRef open_package;
   PyRef free_closed;  // For the object table: to be called once an importer is released.
   PyRef load_pickle;
   PyRef numpy_as_plain;
+  PyRef register_module;
+  PyRef pickle;
+  PyRef unpickle;
+  PyRef interruption;  // The class of what Interruption raises.
+  PyRef reset;
   PyRef stop;
   PythonSettings settings;
 };

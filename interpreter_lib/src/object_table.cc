@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
@@ -49,6 +50,12 @@ std::unique_ptr<Releasable> ObjectTable::Remove(td_object id) noexcept {
   std::unique_ptr<Releasable> removed = std::move(found->second);
   objects_.erase(found);
   return removed;
+}
+
+void ObjectTable::Clear() {
+  std::unordered_map<td_object, std::unique_ptr<Held>> dropped;  // Goes after the lock.
+  const std::lock_guard lock(mutex_);
+  dropped.swap(objects_);
 }
 
 }  // namespace torchdeploy

@@ -26,6 +26,9 @@ class ObjectTable {
   // interpreter. Null when `id` is not alive.
   [[nodiscard]] std::unique_ptr<Releasable> Remove(td_object id) noexcept;
 
+  // Inside the interpreter: drops all objects.
+  void Clear();
+
  private:
   struct Held : Releasable {
     Held(PyRef held, PyRef function)

@@ -247,6 +247,49 @@ Result<td_object> Engine::FromValue(const Value& value) {
   return object;
 }
 
+Status Engine::RegisterModule(const std::string& name, const std::string& source) {
+  td_error error{};
+  const td_code code = api_.register_module(Enter(), name.c_str(), source.c_str(), &error);
+  return code == TD_OK ? Status() : TakeError(api_, code, error);
+}
+
+Result<Value> Engine::Pickle(td_object object, td_object importer) {
+  td_value value{};
+  td_error error{};
+  const td_code code = api_.pickle(Enter(), object, importer, &value, &error);
+  if (code != TD_OK) {
+    return TakeError(api_, code, error);
+  }
+  return Take(value, AliasedTensors::kShare);
+}
+
+Result<td_object> Engine::Unpickle(td_object importer, const Value& pickled) {
+  LaidOutValues values;
+  td_value* const place = values.NewBlock(1);
+  Status status = values.LayOut(pickled, *place);
+  if (!status.ok()) {
+    return status;
+  }
+  td_object object = 0;
+  td_error error{};
+  const td_code code = api_.unpickle(Enter(), importer, place, &object, &error);
+  if (code != TD_OK) {
+    return TakeError(api_, code, error);
+  }
+  return object;
+}
+
+void Engine::Reset() {
+  api_.reset(Enter());
+}
+
+void Engine::Interrupt() {
+  const std::lock_guard lock(stop_mutex_);
+  if (!stopped_) {
+    api_.interrupt(engine_);
+  }
+}
+
 void Engine::Release(td_object object) {
   // Held for the engine's queueing only, which is short; an Obj may be dropped while the
   // process ends.

@@ -46,7 +46,15 @@ class Engine {
   Result<Value> ToValue(td_object object);
   Result<td_object> FromValue(const Value& value);
 
-  // Never waits for the interpreter.
+  Status RegisterModule(const std::string& name, const std::string& source);
+  // `importer`: 0 for none.
+  Result<Value> Pickle(td_object object, td_object importer);
+  Result<td_object> Unpickle(td_object importer, const Value& pickled);
+  // On the interpreter's own thread, when nothing else runs in the interpreter.
+  void Reset();
+
+  // Neither waits for the interpreter.
+  void Interrupt();
   void Release(td_object object);
   void Collect();
 

@@ -26,8 +26,10 @@ bool IsComplete(const td_engine_api& api) {
   return api.create != nullptr && api.stop != nullptr && api.open_package != nullptr &&
          api.load_pickle != nullptr && api.global != nullptr && api.attribute != nullptr &&
          api.has_attribute != nullptr && api.call != nullptr && api.to_value != nullptr &&
-         api.from_value != nullptr && api.release_object != nullptr && api.free_value != nullptr &&
-         api.free_error != nullptr && api.collect != nullptr;
+         api.from_value != nullptr && api.register_module != nullptr && api.pickle != nullptr &&
+         api.unpickle != nullptr && api.interrupt != nullptr && api.reset != nullptr &&
+         api.release_object != nullptr && api.free_value != nullptr && api.free_error != nullptr &&
+         api.collect != nullptr;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@
 // |              | such; with a traceback                                                 |
 // | flaky.pkl    | as echo.pkl, but loading it fails while fake.fail_next_load() is armed |
 // | hang.pkl     | as echo.pkl, once fake.release() is called in any interpreter after    |
-// |              | the call began                                                         |
+// |              | the call began; interrupt() does not end it                            |
+// | loop.pkl     | never: is cancelled by interrupt()                                     |
 // | slot.pkl     | the interpreter's slot; with keyword arguments {"slot": INT64 [1]}     |
 // | count.pkl    | the calls of models in this interpreter so far, itself included; with  |
 // |              | keyword arguments {"count": INT64 [1]}                                 |
@@ -38,8 +39,9 @@
 // | fail_create(slot)     | None, and the next create() of that slot fails (TD_INTERNAL)  |
 // | fail_next_load        | None, and the next load of flaky.pkl fails                    |
 //
-// Another module is ModuleNotFoundError, another name AttributeError. A dict has its str
-// keys as attributes. Releases are queued, announced by releases_pending and done by the
+// A registered module has one name, `source`, a str. Another module is ModuleNotFoundError,
+// another name AttributeError. A dict has its str keys as attributes. What pickle() gives of a
+// value is the value. Releases are queued, announced by releases_pending and done by the
 // next function that enters or by collect(), as the CPython engine does it. stop() writes
 // "fake engine: interpreter SLOT stopped" to stderr and aborts on another thread than create()'s.
 #include <cstddef>
@@ -49,6 +51,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -93,6 +96,7 @@ struct td_engine {
 
   std::mutex mutex;
   // Guarded by mutex.
+  std::map<std::string, std::string> modules;  // Name to source.
   std::map<td_object, std::shared_ptr<const Object>> objects;
   td_object last_object = 0;
   std::vector<td_object> releases;
@@ -215,9 +219,20 @@ td_code LoadPickle(td_engine* engine, td_object importer, const td_pickle* pickl
   return TD_OK;
 }
 
+std::optional<std::string> SourceOf(td_engine* engine, const std::string& module) {
+  const std::lock_guard lock(engine->mutex);
+  const auto found = engine->modules.find(module);
+  return found == engine->modules.end() ? std::nullopt : std::optional(found->second);
+}
+
 td_code Global(td_engine* engine, const char* module, const char* name, td_object* out,
                td_error* error) {
   Enter(engine);
+  if (const std::optional<std::string> source = SourceOf(engine, module);
+      source.has_value() && std::string(name) == "source") {
+    *out = Keep(engine, Value(*source));
+    return TD_OK;
+  }
   if (std::string(module) != "fake") {
     return Fail(Raise("ModuleNotFoundError", std::string("No module named '") + module + "'"),
                 error);
@@ -357,6 +372,36 @@ td_code FromValue(td_engine* engine, td_value* value, td_object* out, td_error* 
   return TD_OK;
 }
 
+td_code RegisterModule(td_engine* engine, const char* name, const char* source,
+                       td_error* /*error*/) {
+  Enter(engine);
+  const std::lock_guard lock(engine->mutex);
+  engine->modules[name] = source;
+  return TD_OK;
+}
+
+td_code Pickle(td_engine* engine, td_object object, td_object /*importer*/, td_value* out,
+               td_error* error) {
+  return ToValue(engine, object, out, error);
+}
+
+td_code Unpickle(td_engine* engine, td_object /*importer*/, td_value* pickled, td_object* out,
+                 td_error* error) {
+  return FromValue(engine, pickled, out, error);
+}
+
+void Interrupt(td_engine* engine) {
+  engine->interpreter.is_interrupted = engine->interpreter.is_calling.load();
+}
+
+void Reset(td_engine* engine) {
+  Enter(engine);
+  std::map<td_object, std::shared_ptr<const Object>> dropped;  // They go after the lock.
+  const std::lock_guard lock(engine->mutex);
+  dropped.swap(engine->objects);
+  engine->modules.clear();
+}
+
 void ReleaseObject(td_engine* engine, td_object object) {
   bool is_first = false;
   {
@@ -390,11 +435,13 @@ extern "C" __attribute__((visibility("default"))) td_code td_engine_get_api(td_e
     api->abi_minor = TD_ABI_MINOR;
     return TD_FAILED_PRECONDITION;
   }
-  *api = {TD_ABI_MAJOR, TD_ABI_MINOR,  sizeof(td_engine_api),
-          Create,       Stop,          OpenPackage,
-          LoadPickle,   Global,        Attribute,
-          HasAttribute, Call,          ToValue,
-          FromValue,    ReleaseObject, FreeValue,
-          FreeError,    Collect};
+  *api = {TD_ABI_MAJOR,  TD_ABI_MINOR,   sizeof(td_engine_api),
+          Create,        Stop,           OpenPackage,
+          LoadPickle,    Global,         Attribute,
+          HasAttribute,  Call,           ToValue,
+          FromValue,     RegisterModule, Pickle,
+          Unpickle,      Interrupt,      Reset,
+          ReleaseObject, FreeValue,      FreeError,
+          Collect};
   return TD_OK;
 }

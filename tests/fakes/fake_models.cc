@@ -135,6 +135,13 @@ Result<Value> Alias(FakeInterpreter& interpreter, const FakeArguments& arguments
   return Value(Dict{{Value("y"), std::move(tensor)}});
 }
 
+Result<Value> Loop(FakeInterpreter& interpreter, const FakeArguments& /*arguments*/) {
+  while (!interpreter.is_interrupted) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return Status(Code::kCancelled, "the call was interrupted");
+}
+
 using Model = std::function<Result<Value>(FakeInterpreter&, const FakeArguments&)>;
 
 const std::map<std::string, Model>& Models() {
@@ -166,6 +173,7 @@ const std::map<std::string, Model>& Models() {
          FakeProcess::Get().Hang();
          return Echo(arguments);
        }},
+      {"loop.pkl", Loop},
       {"model.pkl", Double},
       {"sleep.pkl",
        [](FakeInterpreter&, const FakeArguments& arguments) -> Result<Value> {
@@ -254,6 +262,7 @@ Result<Value> CallModel(const std::string& resource, FakeInterpreter& interprete
     std::fprintf(stderr, "fake engine: two calls overlap in interpreter %u\n", interpreter.slot);
     std::abort();
   }
+  interpreter.is_interrupted = false;
   interpreter.calls.fetch_add(1);
   Result<Value> result = Models().at(resource)(interpreter, arguments);
   interpreter.is_calling = false;

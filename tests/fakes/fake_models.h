@@ -42,6 +42,7 @@ struct FakeInterpreter {
   uint32_t slot = 0;
   std::atomic<int64_t> calls = 0;
   std::atomic<bool> is_calling = false;
+  std::atomic<bool> is_interrupted = false;
   float aliased[4] = {};
 };
 

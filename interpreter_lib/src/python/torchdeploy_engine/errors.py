@@ -9,6 +9,7 @@ from enum import IntEnum
 class Code(IntEnum):
     """The codes of interp_abi.h that Python code here uses."""
 
+    CANCELLED = 1
     UNKNOWN = 2
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
@@ -25,11 +26,21 @@ class Refusal(Exception):  # noqa: N818  # It is the engine that refuses, not th
         self.code = code
 
 
+class Interruption(BaseException):
+    """Raised in a call that the host ends; no Exception, so that few handlers catch it."""
+
+
 def describe(exception: BaseException) -> tuple[int, bytes, bytes, bytes]:
     """Return code, qualified type ("" for a Refusal), message and traceback, as UTF-8."""
-    code = exception.code if isinstance(exception, Refusal) else Code.UNKNOWN
     name = "" if isinstance(exception, Refusal) else _type_name(type(exception))
-    return int(code), _utf8(name), _utf8(_message(exception)), _utf8(_traceback(exception))
+    message, lines = _message(exception), _traceback(exception)
+    return int(_code(exception)), _utf8(name), _utf8(message), _utf8(lines)
+
+
+def _code(exception: BaseException) -> Code:
+    if isinstance(exception, Refusal):
+        return exception.code
+    return Code.CANCELLED if isinstance(exception, Interruption) else Code.UNKNOWN
 
 
 def _type_name(kind: type[BaseException]) -> str:
