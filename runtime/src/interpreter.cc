@@ -73,12 +73,20 @@ void Interpreter::Post(std::function<void()> work) {
   changed_.notify_one();
 }
 
+std::future<void> Interpreter::Clean() {
+  return Do(&Engine::Reset);
+}
+
 std::future<void> Interpreter::Stop() {
-  auto stopped = std::make_shared<std::promise<void>>();
-  std::future<void> future = stopped->get_future();
-  Post([this, stopped] {
-    engine_->Stop();
-    stopped->set_value();
+  return Do(&Engine::Stop);
+}
+
+std::future<void> Interpreter::Do(void (Engine::*operation)()) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> future = done->get_future();
+  Post([this, operation, done] {
+    (*engine_.*operation)();
+    done->set_value();
   });
   return future;
 }

@@ -48,7 +48,9 @@ class Interpreter {
   // Runs `work` on the interpreter's thread, in the order of posting. `work` must not throw.
   void Post(std::function<void()> work);
 
-  // Stops the engine on its thread; the future is set when that is done.
+  // Each does what its name says to the engine on its thread; the future is set when that is
+  // done. REQUIRES, for Clean(): nothing else runs in the interpreter.
+  [[nodiscard]] std::future<void> Clean();
   [[nodiscard]] std::future<void> Stop();
 
   [[nodiscard]] const InterpreterKind& kind() const { return kind_; }
@@ -62,6 +64,7 @@ class Interpreter {
     uint64_t entries;  // Of the engine, when they were announced.
   };
 
+  std::future<void> Do(void (Engine::*operation)());
   static void ReleasesPending(void* interpreter);
 
   Status StartEngine(uint32_t number);

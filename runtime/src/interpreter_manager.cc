@@ -63,11 +63,32 @@ Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
 }
 
 Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size_t> slot) const {
-  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(*pool_, slot);
+  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(pool_, slot);
   if (!session.ok()) {
     return session.status();
   }
   return InterpreterSession(*std::move(session));
+}
+
+Status InterpreterManager::RegisterModuleSource(const std::string& name,
+                                                const std::string& source) const {
+  return pool_->RegisterModule(name, source);
+}
+
+Status InterpreterManager::Resize(size_t interpreters) const {
+  return pool_->Resize(interpreters);
+}
+
+Status InterpreterManager::LimitInterpreters(size_t interpreters) const {
+  if (interpreters == 0) {
+    return {Code::kInvalidArgument, "The limit is 0 interpreters; expected at least 1."};
+  }
+  pool_->scheduler()->Limit(interpreters);
+  return {};
+}
+
+size_t InterpreterManager::interpreters_replaced() const {
+  return pool_->replaced();
 }
 
 void InterpreterManager::Close() {

@@ -8,8 +8,12 @@
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/engine_object.h"
+#include "runtime/src/package_state.h"
+#include "runtime/src/pool.h"
+#include "runtime/src/replica_set.h"
 #include "runtime/src/session_state.h"
 #include "torchdeploy/obj.h"
+#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -87,6 +91,47 @@ Result<Obj> InterpreterSession::FromValue(
     return object.status();
   }
   return Obj(RecordOf(state_, *object));
+}
+
+Result<Obj> InterpreterSession::FromMovable(const ReplicatedObj& object) const {
+  Status status = CheckUsable(state_);
+  if (!status.ok()) {
+    return status;
+  }
+  if (object.replicas_->pool() != state_->pool()) {
+    return Status(Code::kFailedPrecondition,
+                  "This object belongs to another interpreter manager than the session.");
+  }
+  Result<std::shared_ptr<const EngineObject>> replica = object.replicas_->ReplicaIn(slot());
+  if (!replica.ok()) {
+    return replica.status();
+  }
+  return Obj(std::make_shared<ObjRecord>(state_, *std::move(replica)));
+}
+
+Result<ReplicatedObj> InterpreterSession::CreateMovable(const Obj& obj) const {
+  Status status = CheckUsable(state_);
+  if (!status.ok()) {
+    return status;
+  }
+  if (!Owns(obj)) {
+    return Status(Code::kFailedPrecondition,
+                  "Cannot create movable from an object that lives in different session.");
+  }
+  td_object importer = 0;
+  if (state_->package != nullptr) {
+    const Result<std::shared_ptr<const EngineObject>> made = state_->package->ImporterIn(slot());
+    if (!made.ok()) {
+      return made.status();
+    }
+    importer = (*made)->id();
+  }
+  Result<Value> pickled = state_->engine().Pickle(obj.record_->id(), importer);
+  if (!pickled.ok()) {
+    return pickled.status();
+  }
+  return ReplicatedObj(
+      std::make_shared<MovableReplicas>(state_->pool(), state_->package, *std::move(pickled)));
 }
 
 bool InterpreterSession::Owns(const Obj& obj) const {

@@ -1,6 +1,7 @@
 #include "runtime/src/interpreter_stock.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <future>
@@ -14,6 +15,13 @@
 
 namespace torchdeploy {
 
+namespace {
+
+// A finaliser of a model's object that never ends is the only reason to wait so long.
+constexpr std::chrono::seconds kCleaningWait{10};
+
+}  // namespace
+
 InterpreterStock& InterpreterStock::OfProcess() {
   // Never destroyed: at exit() the interpreters' threads still wait in it, and a last Obj
   // may still be dropped.
@@ -22,8 +30,10 @@ InterpreterStock& InterpreterStock::OfProcess() {
 }
 
 Result<std::vector<Interpreter*>> InterpreterStock::Lease(
-    const std::shared_ptr<EngineLoader>& loader, size_t count, int32_t intra_op_threads) {
-  const std::vector<Interpreter*> interpreters = TakeOrStart(loader, count, intra_op_threads);
+    const std::shared_ptr<EngineLoader>& loader, size_t first, size_t count,
+    int32_t intra_op_threads) {
+  const std::vector<Interpreter*> interpreters =
+      TakeOrStart(loader, first, count, intra_op_threads);
   Status first_failure;
   std::vector<Interpreter*> started;
   for (Interpreter* const interpreter : interpreters) {
@@ -48,11 +58,12 @@ Result<std::vector<Interpreter*>> InterpreterStock::Lease(
 }
 
 std::vector<Interpreter*> InterpreterStock::TakeOrStart(const std::shared_ptr<EngineLoader>& loader,
-                                                        size_t count, int32_t intra_op_threads) {
+                                                        size_t first, size_t count,
+                                                        int32_t intra_op_threads) {
   const std::lock_guard lock(mutex_);
   std::vector<Interpreter*> interpreters;
   interpreters.reserve(count);
-  for (size_t slot = 0; slot < count; ++slot) {
+  for (size_t slot = first; slot < first + count; ++slot) {
     interpreters.push_back(TakeOrStartOne(
         loader, {loader->identity(), static_cast<uint32_t>(slot), intra_op_threads}));
   }
@@ -78,10 +89,25 @@ InterpreterStock::Entry& InterpreterStock::EntryOf(const Interpreter* interprete
 }
 
 void InterpreterStock::GiveBack(const std::vector<Interpreter*>& interpreters) {
-  const std::lock_guard lock(mutex_);
-  for (const Interpreter* const interpreter : interpreters) {
-    EntryOf(interpreter).available = true;
+  std::vector<std::future<void>> cleaning;
+  cleaning.reserve(interpreters.size());
+  for (Interpreter* const interpreter : interpreters) {
+    cleaning.push_back(interpreter->Clean());
   }
+  const auto deadline = std::chrono::steady_clock::now() + kCleaningWait;
+  for (size_t i = 0; i < interpreters.size(); ++i) {
+    if (cleaning[i].wait_until(deadline) == std::future_status::ready) {
+      const std::lock_guard lock(mutex_);
+      EntryOf(interpreters[i]).available = true;
+    } else {
+      Abandon(interpreters[i]);
+    }
+  }
+}
+
+void InterpreterStock::Abandon(const Interpreter* interpreter) {
+  const std::lock_guard lock(mutex_);
+  EntryOf(interpreter).started = false;
 }
 
 std::vector<std::future<void>> InterpreterStock::BeginToStop() {

@@ -21,11 +21,14 @@ class InterpreterStock {
  public:
   static InterpreterStock& OfProcess();
 
-  // One interpreter for each slot from 0 to count - 1; those that are not in stock are
+  // One interpreter for each of `count` slots from `first` on; those that are not in stock are
   // started side by side. All or none.
-  Result<std::vector<Interpreter*>> Lease(const std::shared_ptr<EngineLoader>& loader, size_t count,
-                                          int32_t intra_op_threads);
+  Result<std::vector<Interpreter*>> Lease(const std::shared_ptr<EngineLoader>& loader, size_t first,
+                                          size_t count, int32_t intra_op_threads);
+  // Cleans them, for which it waits, but not for ever: one that hangs is abandoned.
   void GiveBack(const std::vector<Interpreter*>& interpreters);
+  // Instead of GiveBack(), for an interpreter in which something hangs: it is never used again.
+  void Abandon(const Interpreter* interpreter);
 
   // Stops all interpreters side by side and waits for that. REQUIRES: none is leased.
   void StopAll();
@@ -34,14 +37,14 @@ class InterpreterStock {
   struct Entry {
     std::unique_ptr<Interpreter> interpreter;
     bool available = false;  // Neither leased, nor starting, nor failed.
-    bool started = false;
+    bool started = false;    // And not abandoned.
   };
 
   InterpreterStock() = default;
 
   // Marks as leased what is in stock and begins to start the rest.
-  std::vector<Interpreter*> TakeOrStart(const std::shared_ptr<EngineLoader>& loader, size_t count,
-                                        int32_t intra_op_threads);
+  std::vector<Interpreter*> TakeOrStart(const std::shared_ptr<EngineLoader>& loader, size_t first,
+                                        size_t count, int32_t intra_op_threads);
   Interpreter* TakeOrStartOne(const std::shared_ptr<EngineLoader>& loader,
                               const InterpreterKind& kind);
   std::vector<std::future<void>> BeginToStop();

@@ -13,10 +13,30 @@
 #include "runtime/src/session_state.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
+#include "torchdeploy/obj.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
 
 namespace torchdeploy {
+
+namespace {
+
+Result<Value> CallImporter(const Package& archive, const std::string& method,
+                           const std::string& package, const std::string& resource) {
+  const Result<InterpreterSession> session = archive.AcquireSession();
+  if (!session.ok()) {
+    return session.status();
+  }
+  const Result<Obj> function = session->self().Attribute(method);
+  if (!function.ok()) {
+    return function.status();
+  }
+  const Result<Obj> value = function->Call({package, resource});
+  return value.ok() ? value->ToValue() : value.status();
+}
+
+}  // namespace
 
 Package::Package(std::shared_ptr<PackageState> state) : state_(std::move(state)) {}
 
@@ -29,7 +49,7 @@ const std::optional<Manifest>& Package::manifest() const {
 }
 
 ReplicatedObj Package::LoadPickle(const std::string& package, const std::string& resource) const {
-  return ReplicatedObj(std::make_shared<ReplicaSet>(state_, package, resource));
+  return ReplicatedObj(std::make_shared<PickleReplicas>(state_, package, resource));
 }
 
 ReplicatedObj Package::LoadEntry() const {
@@ -47,7 +67,26 @@ Result<InterpreterSession> Package::AcquireSession() const {
     return importer.status();
   }
   (*session)->opened_for = *std::move(importer);
+  (*session)->package = state_;
   return InterpreterSession(*std::move(session));
+}
+
+Result<std::string> Package::LoadBinary(const std::string& package,
+                                        const std::string& resource) const {
+  const Result<Value> value = CallImporter(*this, "load_binary", package, resource);
+  if (!value.ok()) {
+    return value.status();
+  }
+  return value->get<Bytes>()->data;
+}
+
+Result<std::string> Package::LoadText(const std::string& package,
+                                      const std::string& resource) const {
+  const Result<Value> value = CallImporter(*this, "load_text", package, resource);
+  if (!value.ok()) {
+    return value.status();
+  }
+  return *value->get<std::string>();
 }
 
 }  // namespace torchdeploy

@@ -18,19 +18,17 @@ namespace torchdeploy {
 
 PackageState::PackageState(std::shared_ptr<Pool> pool, std::shared_ptr<ArchiveFile> archive,
                            std::optional<Manifest> manifest)
-    : pool_(std::move(pool)),
-      archive_(std::move(archive)),
-      manifest_(std::move(manifest)),
-      importers_(pool_->size()) {}
+    : pool_(std::move(pool)), archive_(std::move(archive)), manifest_(std::move(manifest)) {}
 
 Result<std::shared_ptr<const EngineObject>> PackageState::ImporterIn(size_t slot) {
-  std::shared_ptr<const EngineObject>& importer = importers_[slot];
+  const Pool::Tenant tenant = pool_->tenant(slot);
+  std::shared_ptr<const EngineObject>& importer = importers_.At(slot, tenant.lease);
   if (importer == nullptr) {
     Result<Tensor> bytes = archive_->Map();
     if (!bytes.ok()) {
       return bytes.status();
     }
-    Engine& engine = pool_->interpreter(slot).engine();
+    Engine& engine = tenant.interpreter->engine();
     const Result<td_object> object = engine.OpenPackage(archive_->path(), *std::move(bytes));
     if (!object.ok()) {
       return object.status();

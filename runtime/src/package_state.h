@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "runtime/src/archive_file.h"
 #include "runtime/src/engine_object.h"
+#include "runtime/src/objects_by_slot.h"
 #include "runtime/src/pool.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -22,7 +22,7 @@ class PackageState {
   PackageState(const PackageState&) = delete;
   PackageState& operator=(const PackageState&) = delete;
 
-  [[nodiscard]] const Pool& pool() const { return *pool_; }
+  [[nodiscard]] const std::shared_ptr<Pool>& pool() const { return pool_; }
   [[nodiscard]] ArchiveFile& archive() const { return *archive_; }
   [[nodiscard]] const std::optional<Manifest>& manifest() const { return manifest_; }
 
@@ -34,7 +34,7 @@ class PackageState {
   const std::shared_ptr<Pool> pool_;
   const std::shared_ptr<ArchiveFile> archive_;
   const std::optional<Manifest> manifest_;
-  std::vector<std::shared_ptr<const EngineObject>> importers_;  // By slot; null: not made yet.
+  ObjectsBySlot importers_;
 };
 
 }  // namespace torchdeploy

@@ -2,14 +2,22 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "runtime/src/archive_file.h"
+#include "runtime/src/call_watch.h"
+#include "runtime/src/engine.h"
 #include "runtime/src/engine_choice.h"
 #include "runtime/src/engine_loader.h"
+#include "runtime/src/every_slot.h"
 #include "runtime/src/interpreter.h"
 #include "runtime/src/interpreter_stock.h"
 #include "runtime/src/pool_size.h"
@@ -22,16 +30,11 @@ namespace torchdeploy {
 namespace {
 
 constexpr std::chrono::seconds kIdleWait{20};
+constexpr std::chrono::seconds kReplaceEvery{5};
 
-std::vector<SlotScheduler::SlotThread> ThreadsOf(const std::vector<Interpreter*>& interpreters) {
-  std::vector<SlotScheduler::SlotThread> threads;
-  threads.reserve(interpreters.size());
-  for (Interpreter* const interpreter : interpreters) {
-    threads.push_back({interpreter->thread_id(), [interpreter](std::function<void()> work) {
-                         interpreter->Post(std::move(work));
-                       }});
-  }
-  return threads;
+SlotScheduler::SlotThread ThreadOf(Interpreter* interpreter) {
+  return {interpreter->thread_id(),
+          [interpreter](std::function<void()> work) { interpreter->Post(std::move(work)); }};
 }
 
 }  // namespace
@@ -45,17 +48,133 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
   if (!loader.ok()) {
     return loader.status();
   }
-  Result<std::vector<Interpreter*>> interpreters = InterpreterStock::OfProcess().Lease(
-      *std::move(loader), size->interpreters, size->intra_op_threads);
-  if (!interpreters.ok()) {
-    return interpreters.status();
+  Result<std::unique_ptr<CallWatch>> watch = CallWatch::Start();
+  if (!watch.ok()) {
+    return watch.status();
   }
-  return std::shared_ptr<Pool>(new Pool(*std::move(interpreters)));
+  std::shared_ptr<Pool> pool(
+      new Pool(*std::move(loader), *std::move(watch), size->intra_op_threads, options.log));
+  if (Status status = pool->Resize(size->interpreters); !status.ok()) {
+    return status;
+  }
+  return pool;
 }
 
-Pool::Pool(std::vector<Interpreter*> interpreters)
-    : interpreters_(std::move(interpreters)),
-      scheduler_(std::make_shared<SlotScheduler>(ThreadsOf(interpreters_))) {}
+Pool::Pool(std::shared_ptr<EngineLoader> loader, std::unique_ptr<CallWatch> watch,
+           int32_t intra_op_threads, std::function<void(const std::string&)> log)
+    : loader_(std::move(loader)),
+      watch_(std::move(watch)),
+      intra_op_threads_(intra_op_threads),
+      log_(std::move(log)),
+      scheduler_(std::make_shared<SlotScheduler>()) {}
+
+Pool::Tenant Pool::tenant(size_t slot) const {
+  const std::lock_guard lock(tenants_mutex_);
+  return tenants_[slot];
+}
+
+void Pool::Settle(size_t slot, Interpreter* interpreter) {
+  const std::lock_guard lock(tenants_mutex_);
+  if (slot == tenants_.size()) {
+    tenants_.emplace_back();
+  }
+  tenants_[slot] = {interpreter, ++leases_};
+}
+
+std::vector<Interpreter*> Pool::EvictFrom(size_t slot) {
+  const std::lock_guard lock(tenants_mutex_);
+  std::vector<Interpreter*> evicted;
+  for (; tenants_.size() > slot; tenants_.pop_back()) {
+    evicted.push_back(tenants_.back().interpreter);
+  }
+  return evicted;
+}
+
+Status Pool::Resize(size_t interpreters) {
+  if (Status status = CheckInterpreters(interpreters); !status.ok()) {
+    return status;
+  }
+  const std::lock_guard resizing(resize_mutex_);
+  if (is_retired_) {
+    return {Code::kUnavailable, "The interpreter manager is closing."};
+  }
+  const size_t before = size();
+  if (interpreters < before) {
+    Status status = scheduler_->Remove(interpreters);
+    if (status.ok()) {
+      InterpreterStock::OfProcess().GiveBack(EvictFrom(interpreters));
+    }
+    return status;
+  }
+  Result<std::vector<Interpreter*>> leased = InterpreterStock::OfProcess().Lease(
+      loader_, before, interpreters - before, intra_op_threads_);
+  if (!leased.ok()) {
+    return leased.status();
+  }
+  const std::lock_guard joining(modules_mutex_);
+  for (Interpreter* const interpreter : *leased) {
+    GiveRegisteredModules(interpreter->engine());
+    Settle(size(), interpreter);
+    scheduler_->Add(ThreadOf(interpreter));
+  }
+  return {};
+}
+
+void Pool::GiveRegisteredModules(Engine& engine) {
+  for (const auto& [name, source] : modules_) {
+    // Each was accepted by an interpreter before, or is refused there at this moment.
+    const Status ignored = engine.RegisterModule(name, source);
+  }
+}
+
+Status Pool::RegisterModule(const std::string& name, const std::string& source) {
+  {
+    const std::lock_guard lock(modules_mutex_);
+    modules_.emplace_back(name, source);
+  }
+  Status status = InEverySlot(*scheduler_, [self = shared_from_this(), name, source](size_t slot) {
+    return self->engine(slot).RegisterModule(name, source);
+  });
+  if (!status.ok()) {
+    const std::lock_guard lock(modules_mutex_);
+    std::erase(modules_, std::pair(name, source));
+  }
+  return status;
+}
+
+void Pool::ReplaceSoon(size_t slot) {
+  try {
+    std::thread([self = shared_from_this(), slot] { self->Replace(slot); }).detach();
+  } catch (const std::system_error& error) {
+    Log("Interpreter " + std::to_string(slot) +
+        " hangs and cannot be replaced, for no thread can be started: " + error.what() + ".");
+  }
+}
+
+void Pool::Replace(size_t slot) {
+  const std::string name = "Interpreter " + std::to_string(slot);
+  InterpreterStock& stock = InterpreterStock::OfProcess();
+  stock.Abandon(tenant(slot).interpreter);
+  Result<std::vector<Interpreter*>> leased = stock.Lease(loader_, slot, 1, intra_op_threads_);
+  while (!leased.ok()) {
+    Log(name + " hangs and could not be replaced yet: " + leased.status().message());
+    std::this_thread::sleep_for(kReplaceEvery);
+    leased = stock.Lease(loader_, slot, 1, intra_op_threads_);
+  }
+  Interpreter* const interpreter = leased->front();
+  const std::lock_guard joining(modules_mutex_);
+  GiveRegisteredModules(interpreter->engine());
+  Settle(slot, interpreter);
+  scheduler_->Replace(slot, ThreadOf(interpreter));
+  replaced_.fetch_add(1);
+  Log(name + " did not end a call that was over its deadline or cancelled, and was replaced.");
+}
+
+void Pool::Log(const std::string& line) const {
+  if (log_) {
+    log_(line);
+  }
+}
 
 ArchiveFile::WhileIdle Pool::WhileIdle() const {
   return [scheduler = scheduler_](size_t slot, const std::function<void()>& work) {
@@ -67,7 +186,9 @@ ArchiveFile::WhileIdle Pool::WhileIdle() const {
 
 void Pool::Retire() {
   scheduler_->Close();
-  InterpreterStock::OfProcess().GiveBack(interpreters_);
+  const std::lock_guard resizing(resize_mutex_);
+  is_retired_ = true;
+  InterpreterStock::OfProcess().GiveBack(EvictFrom(0));
 }
 
 }  // namespace torchdeploy

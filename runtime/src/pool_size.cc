@@ -57,4 +57,12 @@ Result<PoolSize> ResolvePoolSize(const Options& options) {
   return PoolSize{static_cast<size_t>(interpreters), threads};
 }
 
+Status CheckInterpreters(size_t interpreters) {
+  if (interpreters >= 1 && interpreters <= kMost) {
+    return {};
+  }
+  return {Code::kInvalidArgument, "The number of interpreters is " + std::to_string(interpreters) +
+                                      "; expected 1 to " + std::to_string(kMost) + "."};
+}
+
 }  // namespace torchdeploy

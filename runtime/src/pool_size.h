@@ -21,4 +21,7 @@ struct PoolSize {
 // over 1024.
 Result<PoolSize> ResolvePoolSize(const Options& options);
 
+// kInvalidArgument for a number that is not 1 to 1024.
+Status CheckInterpreters(size_t interpreters);
+
 }  // namespace torchdeploy

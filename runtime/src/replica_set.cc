@@ -10,38 +10,58 @@
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/package_state.h"
+#include "runtime/src/pool.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
+#include "torchdeploy/value.h"
 
 namespace torchdeploy {
 
-ReplicaSet::ReplicaSet(std::shared_ptr<PackageState> package, std::string pickle_package,
-                       std::string pickle_resource)
-    : package_(std::move(package)),
-      pickle_package_(std::move(pickle_package)),
-      pickle_resource_(std::move(pickle_resource)),
-      replicas_(package_->pool().size()) {}
-
 Result<std::shared_ptr<const EngineObject>> ReplicaSet::ReplicaIn(size_t slot) {
-  std::shared_ptr<const EngineObject>& replica = replicas_[slot];
+  const Pool::Tenant tenant = pool_->tenant(slot);
+  std::shared_ptr<const EngineObject>& replica = replicas_.At(slot, tenant.lease);
   if (replica == nullptr) {
-    const Result<std::shared_ptr<const EngineObject>> importer = package_->ImporterIn(slot);
-    if (!importer.ok()) {
-      return importer.status();
-    }
-    Result<Tensor> bytes = package_->archive().Map(slot);
-    if (!bytes.ok()) {
-      return bytes.status();
-    }
-    Engine& engine = pool().interpreter(slot).engine();
-    const Result<td_object> object =
-        engine.LoadPickle((*importer)->id(), pickle_package_, pickle_resource_, *std::move(bytes));
+    Engine& engine = tenant.interpreter->engine();
+    const Result<td_object> object = MakeIn(slot, engine);
     if (!object.ok()) {
       return object.status();
     }
     replica = std::make_shared<EngineObject>(engine, *object);
   }
   return replica;
+}
+
+PickleReplicas::PickleReplicas(const std::shared_ptr<PackageState>& package,
+                               std::string pickle_package, std::string pickle_resource)
+    : ReplicaSet(package->pool(), package),
+      pickle_package_(std::move(pickle_package)),
+      pickle_resource_(std::move(pickle_resource)) {}
+
+Result<td_object> PickleReplicas::MakeIn(size_t slot, Engine& engine) {
+  const Result<std::shared_ptr<const EngineObject>> importer = package()->ImporterIn(slot);
+  if (!importer.ok()) {
+    return importer.status();
+  }
+  Result<Tensor> bytes = package()->archive().Map(slot);
+  if (!bytes.ok()) {
+    return bytes.status();
+  }
+  return engine.LoadPickle((*importer)->id(), pickle_package_, pickle_resource_, *std::move(bytes));
+}
+
+MovableReplicas::MovableReplicas(std::shared_ptr<Pool> pool, std::shared_ptr<PackageState> package,
+                                 Value pickled)
+    : ReplicaSet(std::move(pool), std::move(package)), pickled_(std::move(pickled)) {}
+
+Result<td_object> MovableReplicas::MakeIn(size_t slot, Engine& engine) {
+  if (package() == nullptr) {
+    return engine.Unpickle(0, pickled_);
+  }
+  const Result<std::shared_ptr<const EngineObject>> importer = package()->ImporterIn(slot);
+  if (!importer.ok()) {
+    return importer.status();
+  }
+  return engine.Unpickle((*importer)->id(), pickled_);
 }
 
 }  // namespace torchdeploy

@@ -2,7 +2,7 @@
 #include "torchdeploy/replicated_obj.h"
 
 #include <cstddef>
-#include <exception>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "runtime/src/engine_object.h"
-#include "runtime/src/invariant.h"
-#include "runtime/src/load_everywhere.h"
+#include "runtime/src/every_slot.h"
+#include "runtime/src/pool.h"
 #include "runtime/src/replica_set.h"
 #include "runtime/src/session_state.h"
 #include "runtime/src/slot_scheduler.h"
 #include "runtime/src/value_crossing.h"
+#include "runtime/src/watched_call.h"
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
@@ -24,26 +26,7 @@ namespace torchdeploy {
 
 namespace {
 
-Result<Value> CallIn(ReplicaSet& replicas, size_t slot, const std::vector<Value>& args,
-                     const Kwargs& kwargs, AliasedTensors aliased) {
-  const Result<std::shared_ptr<const EngineObject>> replica = replicas.ReplicaIn(slot);
-  if (!replica.ok()) {
-    return replica.status();
-  }
-  return (*replica)->engine().Call((*replica)->id(), args, kwargs, aliased);
-}
-
-void Deliver(const ReplicatedObj::Callback& done, Result<Value> result) {
-  try {
-    done(std::move(result));
-  } catch (const std::exception& error) {
-    AbortBroken(std::string("A callback of CallAsync threw: ") + error.what());
-  } catch (...) {
-    AbortBroken("A callback of CallAsync threw.");
-  }
-}
-
-// One asynchronous call, from its making to its callback.
+// One asynchronous call that ends by itself, from its making to its callback.
 struct AsyncCall {
   std::shared_ptr<ReplicaSet> replicas;
   std::vector<Value> args;
@@ -56,27 +39,43 @@ struct AsyncCall {
   }
 };
 
+bool MayEndEarly(const CallOptions& options) {
+  return options.deadline.has_value() || options.cancellation.has_value();
+}
+
 }  // namespace
 
 ReplicatedObj::ReplicatedObj(std::shared_ptr<ReplicaSet> replicas)
     : replicas_(std::move(replicas)) {}
 
 // By value, as the waist takes the tensors in them.
-Result<Value> ReplicatedObj::Call(
-    std::vector<Value> args,  // NOLINT(performance-unnecessary-value-param)
-    Kwargs kwargs) const {    // NOLINT(performance-unnecessary-value-param)
-  const Result<HeldSlot> held = HeldSlot::Acquire(replicas_->pool().scheduler(), {});
+Result<Value> ReplicatedObj::Call(std::vector<Value> args, Kwargs kwargs,
+                                  const CallOptions& options) const {
+  if (MayEndEarly(options)) {
+    const auto result = std::make_shared<std::promise<Result<Value>>>();
+    WatchedCall::Begin({replicas_, std::move(args), std::move(kwargs), AliasedTensors::kCopy},
+                       options,
+                       [result](Result<Value> answer) { result->set_value(std::move(answer)); });
+    return result->get_future().get();
+  }
+  const Result<HeldSlot> held = HeldSlot::Acquire(replicas_->pool()->scheduler(), {});
   if (!held.ok()) {
     return held.status();
   }
   return CallIn(*replicas_, held->slot(), args, kwargs, AliasedTensors::kCopy);
 }
 
-void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done) const {
+void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done,
+                              const CallOptions& options) const {
+  if (MayEndEarly(options)) {
+    WatchedCall::Begin({replicas_, std::move(args), std::move(kwargs), AliasedTensors::kShare},
+                       options, std::move(done));
+    return;
+  }
   auto call = std::make_shared<AsyncCall>(
       AsyncCall{replicas_, std::move(args), std::move(kwargs), std::move(done)});
   SlotScheduler::Job job = [call](size_t slot) { call->RunIn(slot); };
-  const Status status = replicas_->pool().scheduler()->Submit(job, {});
+  const Status status = replicas_->pool()->scheduler()->Submit(job, {});
   if (!status.ok()) {
     Deliver(call->done, status);
   }
@@ -92,11 +91,36 @@ Result<InterpreterSession> ReplicatedObj::AcquireSession(std::optional<size_t> s
     return replica.status();
   }
   (*session)->opened_for = *std::move(replica);
+  (*session)->package = replicas_->package();
   return InterpreterSession(*std::move(session));
 }
 
 Status ReplicatedObj::LoadEverywhere() const {
-  return torchdeploy::LoadEverywhere(replicas_);
+  return InEverySlot(*replicas_->pool()->scheduler(), [replicas = replicas_](size_t slot) {
+    return replicas->ReplicaIn(slot).status();
+  });
+}
+
+Status ReplicatedObj::Unload(std::optional<size_t> slot) const {
+  if (!slot.has_value()) {
+    return InEverySlot(*replicas_->pool()->scheduler(), [replicas = replicas_](size_t held) {
+      replicas->DropReplicaIn(held);
+      return Status();
+    });
+  }
+  const Result<HeldSlot> held = HeldSlot::Acquire(replicas_->pool()->scheduler(), slot);
+  if (held.ok()) {
+    replicas_->DropReplicaIn(*slot);
+  }
+  return held.status();
+}
+
+Result<bool> ReplicatedObj::HasAttribute(const std::string& name) const {
+  const Result<InterpreterSession> session = AcquireSession();
+  if (!session.ok()) {
+    return session.status();
+  }
+  return session->self().HasAttribute(name);
 }
 
 }  // namespace torchdeploy

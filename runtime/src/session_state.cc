@@ -3,11 +3,9 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
 #include <thread>
 #include <utility>
 
-#include "runtime/src/engine.h"
 #include "runtime/src/pool.h"
 #include "runtime/src/slot_scheduler.h"
 #include "torchdeploy/obj.h"
@@ -15,19 +13,13 @@
 
 namespace torchdeploy {
 
-Result<std::shared_ptr<SessionState>> SessionState::Begin(const Pool& pool,
+Result<std::shared_ptr<SessionState>> SessionState::Begin(std::shared_ptr<Pool> pool,
                                                           std::optional<size_t> wanted) {
-  if (wanted.has_value() && *wanted >= pool.size()) {
-    return Status(Code::kInvalidArgument, "There is no slot " + std::to_string(*wanted) +
-                                              "; expected 0 to " + std::to_string(pool.size() - 1) +
-                                              ".");
-  }
-  Result<HeldSlot> held = HeldSlot::Acquire(pool.scheduler(), wanted);
+  Result<HeldSlot> held = HeldSlot::Acquire(pool->scheduler(), wanted);
   if (!held.ok()) {
     return held.status();
   }
-  Engine& engine = pool.interpreter(held->slot()).engine();
-  return std::make_shared<SessionState>(engine, *std::move(held));
+  return std::make_shared<SessionState>(std::move(pool), *std::move(held));
 }
 
 Status SessionState::CheckUsable() const {
@@ -45,6 +37,7 @@ void SessionState::End() {
   ended_.store(true);
   self = Obj();  // It refers to this: a circle that must be broken here.
   opened_for.reset();
+  package.reset();
   held_.reset();
 }
 

@@ -11,6 +11,7 @@
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
+#include "runtime/src/package_state.h"
 #include "runtime/src/pool.h"
 #include "runtime/src/slot_scheduler.h"
 #include "torchdeploy/obj.h"
@@ -21,13 +22,13 @@ namespace torchdeploy {
 // Begins with a slot held and ends when End() lets it go; objects may outlive that.
 class SessionState {
  public:
-  // Waits for a slot. kInvalidArgument for one that is not there; else as
-  // SlotScheduler::Acquire().
-  static Result<std::shared_ptr<SessionState>> Begin(const Pool& pool,
+  // Waits for a slot. Fails as SlotScheduler::Acquire().
+  static Result<std::shared_ptr<SessionState>> Begin(std::shared_ptr<Pool> pool,
                                                      std::optional<size_t> wanted);
 
-  SessionState(Engine& engine, HeldSlot held)
-      : engine_(engine),
+  SessionState(std::shared_ptr<Pool> pool, HeldSlot held)
+      : pool_(std::move(pool)),
+        engine_(pool_->engine(held.slot())),
         thread_(std::this_thread::get_id()),
         slot_(held.slot()),
         held_(std::move(held)) {}
@@ -38,6 +39,7 @@ class SessionState {
   [[nodiscard]] Status CheckUsable() const;
   void End();
 
+  [[nodiscard]] const std::shared_ptr<Pool>& pool() const { return pool_; }
   [[nodiscard]] Engine& engine() const { return engine_; }
   [[nodiscard]] size_t slot() const { return slot_; }
 
@@ -45,8 +47,11 @@ class SessionState {
   std::shared_ptr<const EngineObject> opened_for;
   // The handle of that.
   Obj self;
+  // Whose code that is; null for no archive's.
+  std::shared_ptr<PackageState> package;
 
  private:
+  const std::shared_ptr<Pool> pool_;
   Engine& engine_;
   const std::thread::id thread_;
   const size_t slot_;

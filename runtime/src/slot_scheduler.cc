@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,7 +39,8 @@ Status WouldNeverEnd(std::optional<size_t> wanted) {
 
 SlotScheduler::SlotScheduler(std::vector<SlotThread> threads) {
   for (SlotThread& thread : threads) {
-    slots_.emplace_back().own = std::move(thread);
+    slots_.emplace_back();
+    BeginLife(slots_.size() - 1, std::move(thread));
   }
   for (size_t slot = slots_.size(); slot-- > 0;) {
     free_.push_back(slot);
@@ -49,9 +53,13 @@ Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted, Deadline dea
   if (closed_) {
     return Closed();
   }
-  if (wanted.has_value() && slots_[*wanted].depth > 0 && slots_[*wanted].holder == me) {
+  if (wanted.has_value() && *wanted < slots_.size() && slots_[*wanted].depth > 0 &&
+      slots_[*wanted].holder == me) {
     ++slots_[*wanted].depth;
     return *wanted;
+  }
+  if (Status status = CheckPresent(wanted); !status.ok()) {
+    return status;
   }
   if (const std::optional<size_t> slot = TakeFree(wanted); slot.has_value()) {
     Hold(*slot, me);
@@ -93,6 +101,9 @@ Status SlotScheduler::Submit(Job& job, std::optional<size_t> wanted) {
     if (closed_) {
       return Closed();
     }
+    if (Status status = CheckPresent(wanted); !status.ok()) {
+      return status;
+    }
     slot = TakeFree(wanted);
     if (!slot.has_value()) {
       Enqueue(wanted, nullptr, std::move(job));
@@ -102,6 +113,73 @@ Status SlotScheduler::Submit(Job& job, std::optional<size_t> wanted) {
   }
   Post(*slot, std::move(job));
   return {};
+}
+
+size_t SlotScheduler::size() const {
+  const std::lock_guard lock(mutex_);
+  return slots_.size();
+}
+
+void SlotScheduler::Add(SlotThread thread) {
+  size_t slot = 0;
+  NextJob next;
+  {
+    const std::lock_guard lock(mutex_);
+    slot = slots_.size();
+    slots_.emplace_back();
+    BeginLife(slot, std::move(thread));
+    next = Offer(slot);
+  }
+  if (next.has_value()) {
+    Post(slot, *std::move(next));
+  }
+}
+
+Status SlotScheduler::Remove(size_t size) {
+  std::unique_lock lock(mutex_);
+  if (Holds(std::this_thread::get_id())) {
+    return {Code::kFailedPrecondition,
+            "Interpreters cannot be taken away by a thread that holds a session: end it first."};
+  }
+  for (size_t slot = size; slot < slots_.size(); ++slot) {
+    slots_[slot].is_leaving = true;
+    slots_[slot].is_removed = std::erase(free_, slot) > 0;
+  }
+  idle_.wait(lock, [&] {
+    return std::all_of(slots_.begin() + static_cast<std::ptrdiff_t>(size), slots_.end(),
+                       [](const Slot& slot) { return slot.is_removed; });
+  });
+  slots_.resize(size);
+  return {};
+}
+
+void SlotScheduler::Limit(size_t count) {
+  std::vector<std::pair<size_t, Job>> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    limit_ = count;
+    // Those that were left idle before may have somebody to serve now.
+    for (const size_t slot : std::exchange(free_, {})) {
+      if (NextJob next = Offer(slot); next.has_value()) {
+        jobs.emplace_back(slot, *std::move(next));
+      }
+    }
+  }
+  for (auto& [slot, job] : jobs) {
+    Post(slot, std::move(job));
+  }
+}
+
+void SlotScheduler::Replace(size_t slot, SlotThread thread) {
+  NextJob next;
+  {
+    const std::lock_guard lock(mutex_);
+    BeginLife(slot, std::move(thread));
+    next = Offer(slot);
+  }
+  if (next.has_value()) {
+    Post(slot, *std::move(next));
+  }
 }
 
 bool SlotScheduler::ThisThreadHoldsAny() const {
@@ -125,20 +203,42 @@ void SlotScheduler::Close() {
     AbortBroken("An interpreter manager was closed by a thread that holds a session of it.");
   }
   // Nobody waits once all slots are free, by the first invariant.
-  idle_.wait(lock, [&] { return free_.size() == slots_.size(); });
+  idle_.wait(lock, [&] { return IsIdle(); });
+}
+
+void SlotScheduler::BeginLife(size_t slot, SlotThread thread) {
+  slots_[slot].own = std::move(thread);
+  slots_[slot].life = ++lives_;
+  slots_[slot].depth = 0;
+}
+
+Status SlotScheduler::CheckPresent(std::optional<size_t> wanted) const {
+  if (!wanted.has_value() || (*wanted < slots_.size() && !slots_[*wanted].is_leaving)) {
+    return {};
+  }
+  return {Code::kInvalidArgument, "There is no slot " + std::to_string(*wanted) +
+                                      "; expected 0 to " + std::to_string(slots_.size() - 1) + "."};
+}
+
+bool SlotScheduler::ServesAny(size_t slot) const {
+  return slot < limit_ && !slots_[slot].is_leaving;
+}
+
+bool SlotScheduler::IsIdle() const {
+  const auto removed =
+      std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.is_removed; });
+  return free_.size() + static_cast<size_t>(removed) == slots_.size();
 }
 
 std::optional<size_t> SlotScheduler::TakeFree(std::optional<size_t> wanted) {
-  if (free_.empty()) {
-    return std::nullopt;
-  }
-  const auto found =
-      wanted.has_value() ? std::find(free_.begin(), free_.end(), *wanted) : free_.end() - 1;
-  if (found == free_.end()) {
+  const auto found = std::find_if(free_.rbegin(), free_.rend(), [&](size_t slot) {
+    return wanted.has_value() ? slot == *wanted : ServesAny(slot);
+  });
+  if (found == free_.rend()) {
     return std::nullopt;
   }
   const size_t slot = *found;
-  free_.erase(found);
+  free_.erase(std::next(found).base());
   return slot;
 }
 
@@ -160,24 +260,28 @@ SlotScheduler::Queue& SlotScheduler::QueueOf(std::optional<size_t> wanted) {
   return wanted.has_value() ? slots_[*wanted].waiting : waiting_for_any_;
 }
 
-SlotScheduler::Queue* SlotScheduler::FirstQueueFor(Slot& slot) {
-  if (slot.waiting.empty() || waiting_for_any_.empty()) {
-    Queue& queue = slot.waiting.empty() ? waiting_for_any_ : slot.waiting;
-    return queue.empty() ? nullptr : &queue;
+SlotScheduler::Queue* SlotScheduler::FirstQueueFor(size_t slot) {
+  Queue& own = slots_[slot].waiting;
+  if (waiting_for_any_.empty() || !ServesAny(slot)) {
+    return own.empty() ? nullptr : &own;
   }
-  return slot.waiting.front().arrival < waiting_for_any_.front().arrival ? &slot.waiting
-                                                                         : &waiting_for_any_;
+  return !own.empty() && own.front().arrival < waiting_for_any_.front().arrival ? &own
+                                                                                : &waiting_for_any_;
 }
 
 SlotScheduler::NextJob SlotScheduler::LetGo(size_t slot) {
-  if (--slots_[slot].depth > 0) {
-    return std::nullopt;
-  }
-  Queue* const queue = FirstQueueFor(slots_[slot]);
+  return --slots_[slot].depth > 0 ? std::nullopt : Offer(slot);
+}
+
+SlotScheduler::NextJob SlotScheduler::Offer(size_t slot) {
+  Queue* const queue = FirstQueueFor(slot);
   if (queue == nullptr) {
     slots_[slot].holder = {};
-    free_.push_back(slot);
-    if (closed_ && free_.size() == slots_.size()) {
+    slots_[slot].is_removed = slots_[slot].is_leaving;
+    if (!slots_[slot].is_removed) {
+      free_.push_back(slot);
+    }
+    if (closed_ || slots_[slot].is_removed) {
       idle_.notify_all();
     }
     return std::nullopt;
@@ -209,8 +313,15 @@ bool SlotScheduler::CouldEnd(std::thread::id thread, std::optional<size_t> wante
   const auto can_release = [&](const Slot& slot) { return !stuck.contains(slot.holder); };
   const auto could_be_served = [&](const auto& waiting) {
     const std::optional<size_t>& wants = waiting.second;
-    return wants.has_value() ? can_release(slots_[*wants])
-                             : std::any_of(slots_.begin(), slots_.end(), can_release);
+    if (wants.has_value()) {
+      return can_release(slots_[*wants]);
+    }
+    for (size_t slot = 0; slot < slots_.size(); ++slot) {
+      if (ServesAny(slot) && can_release(slots_[slot])) {
+        return true;
+      }
+    }
+    return false;
   };
   while (std::erase_if(stuck, could_be_served) > 0) {
   }
@@ -218,17 +329,27 @@ bool SlotScheduler::CouldEnd(std::thread::id thread, std::optional<size_t> wante
 }
 
 void SlotScheduler::Post(size_t slot, Job job) {
-  slots_[slot].own.post([self = shared_from_this(), slot, job = std::move(job)]() mutable {
-    self->RunJobs(slot, std::move(job));
+  std::function<void(std::function<void()>)> post;
+  uint64_t life = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    post = slots_[slot].own.post;
+    life = slots_[slot].life;
+  }
+  post([self = shared_from_this(), slot, life, job = std::move(job)]() mutable {
+    self->RunJobs(slot, life, std::move(job));
   });
 }
 
-void SlotScheduler::RunJobs(size_t slot, Job job) {
+void SlotScheduler::RunJobs(size_t slot, uint64_t life, Job job) {
   NextJob next = std::move(job);
   while (next.has_value()) {
     (*next)(slot);
     next.reset();  // What the job holds goes before the slot does, for Close() waits for both.
     const std::lock_guard lock(mutex_);
+    if (slot >= slots_.size() || slots_[slot].life != life) {
+      return;  // The slot was taken away while the job ran.
+    }
     next = LetGo(slot);
   }
 }

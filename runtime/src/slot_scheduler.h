@@ -25,7 +25,7 @@ namespace torchdeploy {
 // 1. A free slot has nobody waiting who would accept it.
 // 2. A slot that is released goes to the first in the queue who accepts it, and nobody else
 //    is woken.
-// 3. Who was accepted is served, also after Close().
+// 3. Who was accepted is served, also after Close() and when slots are removed.
 class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
  public:
   // Runs on the slot's own thread, which holds the slot meanwhile. Must not throw.
@@ -39,7 +39,7 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
     std::function<void(std::function<void()>)> post;  // Queues work for it; never blocks.
   };
 
-  explicit SlotScheduler(std::vector<SlotThread> threads);
+  explicit SlotScheduler(std::vector<SlotThread> threads = {});
 
   SlotScheduler(const SlotScheduler&) = delete;
   SlotScheduler& operator=(const SlotScheduler&) = delete;
@@ -49,13 +49,27 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   // Release(), in any order. kUnavailable after Close(). kFailedPrecondition when the wait
   // could not end, because each slot that would do is held by this thread, or by one that
   // itself waits in a circle with this one. kDeadlineExceeded when `deadline` passes first.
-  // REQUIRES: wanted < size.
+  // kInvalidArgument: there is no such slot.
   Result<size_t> Acquire(std::optional<size_t> wanted, Deadline deadline = {});
   void Release(size_t slot);
 
-  // Has `job` run in any slot, or in `wanted`; never waits. kUnavailable after Close(), and
+  // Has `job` run in any slot, or in `wanted`; never waits. Fails as Acquire() does, and then
   // `job` is left as it was.
   Status Submit(Job& job, std::optional<size_t> wanted);
+
+  [[nodiscard]] size_t size() const;
+
+  // Adds a slot at index size().
+  void Add(SlotThread thread);
+  // Removes the slots from `size` on, once those who hold or wait for them have had them; waits
+  // for that. kFailedPrecondition when this thread holds a slot. REQUIRES: size >= 1; not at the
+  // same time as another Add() or Remove().
+  Status Remove(size_t size);
+  // Who wants any slot gets one of the first `count` only. REQUIRES: count >= 1.
+  void Limit(size_t count);
+  // Takes the slot from the job that runs in it, which may never end, and gives it to `thread`.
+  // REQUIRES: a job holds the slot.
+  void Replace(size_t slot, SlotThread thread);
 
   [[nodiscard]] bool ThisThreadHoldsAny() const;
   // Threads and jobs that wait for a slot now.
@@ -86,33 +100,44 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
     std::thread::id holder;  // Of no thread when depth is 0.
     size_t depth = 0;        // How often the holder holds it.
     Queue waiting;           // Those who want this slot and no other.
+    uint64_t life = 0;       // Another one after Replace(): what was held before is not any more.
+    bool is_leaving = false;
+    bool is_removed = false;  // It has left, and is not free.
   };
 
   // A job that was given to a slot, or nothing.
   using NextJob = std::optional<Job>;
 
   // All of these with mutex_ held.
+  [[nodiscard]] Status CheckPresent(std::optional<size_t> wanted) const;
+  [[nodiscard]] bool ServesAny(size_t slot) const;
+  [[nodiscard]] bool IsIdle() const;
+  void BeginLife(size_t slot, SlotThread thread);
+  // Gives a slot that is neither held nor free to whoever is next.
+  NextJob Offer(size_t slot);
   std::optional<size_t> TakeFree(std::optional<size_t> wanted);
   void Hold(size_t slot, std::thread::id holder);
   void Enqueue(std::optional<size_t> wanted, Caller* caller, Job job);
   void Withdraw(std::optional<size_t> wanted, const Caller& caller);
   Queue& QueueOf(std::optional<size_t> wanted);
-  Queue* FirstQueueFor(Slot& slot);
+  Queue* FirstQueueFor(size_t slot);
   NextJob LetGo(size_t slot);
   [[nodiscard]] bool Holds(std::thread::id thread) const;
   [[nodiscard]] bool CouldEnd(std::thread::id thread, std::optional<size_t> wanted) const;
 
   // Without it.
   void Post(size_t slot, Job job);
-  void RunJobs(size_t slot, Job job);
+  void RunJobs(size_t slot, uint64_t life, Job job);
 
   mutable std::mutex mutex_;
-  std::condition_variable idle_;
-  // Guarded by mutex_. The size of slots_ is constant.
+  std::condition_variable idle_;  // Of all slots, or of those that leave.
+  // Guarded by mutex_.
   std::vector<Slot> slots_;
+  size_t limit_ = SIZE_MAX;
   std::vector<size_t> free_;  // The last one freed is at the end and goes first: it is warm.
   Queue waiting_for_any_;
   uint64_t arrivals_ = 0;
+  uint64_t lives_ = 0;
   bool closed_ = false;
   // What the threads wait for that hold a slot already.
   std::map<std::thread::id, std::optional<size_t>> waiting_holders_;

@@ -37,7 +37,7 @@ class InterpreterManager {
   // Close(), then gives the interpreters back. REQUIRES: no session of this manager lives.
   ~InterpreterManager();
 
-  [[nodiscard]] size_t size() const;  // Number of interpreters.
+  [[nodiscard]] size_t size() const;  // Number of interpreters now.
 
   // Reads the archive's manifest, if any. kNotFound: no such file. kDataLoss: not a
   // torch.package archive, or cut short. kInvalidArgument: the manifest is not valid.
@@ -47,6 +47,25 @@ class InterpreterManager {
   // arrival. kFailedPrecondition when the wait could not end; kInvalidArgument for a slot
   // that is not there.
   [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
+
+  // Makes `import name` run `source` in every interpreter, in those that are added later, too,
+  // where no module of that name was imported before; waits until each is free. `name` may be
+  // dotted. kUnknown with type "SyntaxError" when it does not compile.
+  Status RegisterModuleSource(const std::string& name, const std::string& source) const;
+
+  // Adds interpreters, or takes the last ones away once those who hold or wait for them have had
+  // them; no call is lost. kInvalidArgument: not 1 to 1024. kFailedPrecondition: taking away, by
+  // a thread that holds a session of this manager. Adding fails as Create() does, and then
+  // changes nothing.
+  Status Resize(size_t interpreters) const;
+
+  // Calls, and sessions of any interpreter, use the first `interpreters` only; the others are
+  // for AcquireSession(slot). For debugging. kInvalidArgument: 0.
+  Status LimitInterpreters(size_t interpreters) const;
+
+  // How many interpreters hung in a call that was ended early, and were replaced; see
+  // CallOptions.
+  [[nodiscard]] size_t interpreters_replaced() const;
 
   // Refuses new calls with kUnavailable and waits until every accepted one has finished.
   // REQUIRES: not in a callback, and this thread holds no session of this manager.

@@ -11,6 +11,7 @@
 
 namespace torchdeploy {
 
+class ReplicatedObj;
 class SessionState;  // Internal.
 
 // Reserves an interpreter from its making to its destruction; the GIL is held during each
@@ -34,6 +35,16 @@ class InterpreterSession {
   // `from module import name`.
   [[nodiscard]] Result<Obj> Global(const std::string& module, const std::string& name) const;
   [[nodiscard]] Result<Obj> FromValue(Value value) const;
+  // The object itself, the same at each time, which this interpreter has of `object`.
+  // kFailedPrecondition when that is another manager's; else the error of making its replica.
+  [[nodiscard]] Result<Obj> FromMovable(const ReplicatedObj& object) const;
+
+  // `obj`, pickled, to be made again in any interpreter of this session's manager; the memory of
+  // its tensors is shared with it. Its classes and functions are found in the archive that the
+  // session was opened for, if any, and among the installed modules. kFailedPrecondition: `obj`
+  // is another session's. kUnknown: it cannot be pickled.
+  [[nodiscard]] Result<ReplicatedObj> CreateMovable(const Obj& obj) const;
+
   // Whether `obj` belongs to this session.
   [[nodiscard]] bool Owns(const Obj& obj) const;
 

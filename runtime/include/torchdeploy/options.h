@@ -1,6 +1,7 @@
 // How a pool of interpreters is made.
 #pragma once
 
+#include <functional>
 #include <string>
 
 namespace torchdeploy {
@@ -28,6 +29,10 @@ struct Options {
   // It is loaded once, as it is, and makes all interpreters. Empty: the CPython engine,
   // privately loaded once per interpreter.
   std::string engine_library = {};
+
+  // Called with one line of text for whoever operates the process, such as that an interpreter
+  // hung and was replaced; on any thread. Must not throw.
+  std::function<void(const std::string& line)> log = {};
 };
 
 }  // namespace torchdeploy

@@ -32,6 +32,13 @@ class Package {
   // What a server calls: the manifest's entry, else the pickle ("model", "model.pkl").
   [[nodiscard]] ReplicatedObj LoadEntry() const;
 
+  // What the archive holds as (package, resource), as bytes or as UTF-8 text. kUnknown: there is
+  // no such resource.
+  [[nodiscard]] Result<std::string> LoadBinary(const std::string& package,
+                                               const std::string& resource) const;
+  [[nodiscard]] Result<std::string> LoadText(const std::string& package,
+                                             const std::string& resource) const;
+
   // self() is the archive's torch.package importer.
   [[nodiscard]] Result<InterpreterSession> AcquireSession() const;
 

@@ -4,8 +4,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
@@ -28,13 +30,20 @@ class ReplicatedObj {
   // kUnknown for the object's own exception; kInvalidArgument for a result that cannot
   // cross; kFailedPrecondition when the wait could not end, because this thread's own
   // sessions hold every interpreter; kUnavailable once the manager is closing.
-  Result<Value> Call(std::vector<Value> args, Kwargs kwargs = {}) const;
+  //
+  // With a deadline or a cancellation the call runs on the interpreter's own thread, which costs
+  // two changes of threads, and this thread waits no longer than they say, whatever the model
+  // does: kDeadlineExceeded, kCancelled.
+  Result<Value> Call(std::vector<Value> args, Kwargs kwargs = {},
+                     const CallOptions& options = {}) const;
 
   // The same without waiting. `done` runs on the interpreter's own thread before that
   // takes its next call: within it, tensors may alias the model's memory and are stable;
   // a tensor kept for longer must be cloned. `done` must be quick and must not throw,
-  // and must not wait for another call. After Close() it runs on this thread, at once.
-  void CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done) const;
+  // and must not wait for another call. After Close() it runs on this thread, at once; for a
+  // call that ends early, on a thread of the manager or on the one that cancels.
+  void CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done,
+                 const CallOptions& options = {}) const;
 
   // Reserves a free interpreter (or the one at `slot`) for this thread; self() is the
   // replica. A thread that already holds a session of that interpreter gets it again.
@@ -43,7 +52,15 @@ class ReplicatedObj {
   // Makes the replica in every interpreter now. The first failure is returned.
   Status LoadEverywhere() const;
 
+  // Drops the replicas, or the one at `slot`, once their interpreters are free; the next use
+  // makes them again. Errors as AcquireSession().
+  Status Unload(std::optional<size_t> slot = {}) const;
+
+  // Whether the object has an attribute of that name. Errors as AcquireSession().
+  [[nodiscard]] Result<bool> HasAttribute(const std::string& name) const;
+
  private:
+  friend class InterpreterSession;
   friend class Package;
   explicit ReplicatedObj(std::shared_ptr<ReplicaSet> replicas);
 

@@ -202,6 +202,50 @@ TEST_F(SlotSchedulerTest, WaitingJobsFollowEachOtherWithoutAHandOver) {
   EXPECT_EQ(workers_[0]->posts(), 1);
 }
 
+TEST_F(SlotSchedulerTest, RemovedSlotFirstServesThoseWhoWaitForIt) {
+  Make(2);
+  MustAcquire(1);
+  std::vector<int> order;  // Guarded by slot 1.
+  std::future<Status> thread = AcquireElsewhere(1, [&](size_t) { order.push_back(0); });
+  AwaitWaiting(1);
+  Submit([&](size_t) { order.push_back(1); }, 1);
+  std::future<Status> removed =
+      std::async(std::launch::async, [&] { return scheduler_->Remove(1); });
+  SlotScheduler::Job nothing = [](size_t) {};
+  while (scheduler_->Submit(nothing, 1).ok()) {
+    nothing = [](size_t) {};
+  }
+  scheduler_->Release(1);
+  EXPECT_TRUE(removed.get().ok());
+  EXPECT_TRUE(thread.get().ok());
+  EXPECT_THAT(order, ElementsAre(0, 1));
+  EXPECT_EQ(scheduler_->size(), 1U);
+}
+
+TEST_F(SlotSchedulerTest, SlotOfAJobThatNeverEndsIsTakenAway) {
+  Make(1);
+  std::promise<void> started;
+  std::promise<void> finish;
+  Submit([&](size_t) {
+    started.set_value();
+    finish.get_future().wait();
+  });
+  started.get_future().wait();
+  std::promise<std::thread::id> ran_on;
+  Submit([&](size_t) { ran_on.set_value(std::this_thread::get_id()); });
+  Worker other;
+  scheduler_->Replace(
+      0, {other.id(), [&](std::function<void()> work) { other.Post(std::move(work)); }});
+  EXPECT_EQ(ran_on.get_future().get(), other.id());
+  EXPECT_EQ(MustAcquire(), 0U);
+  finish.set_value();
+  workers_[0].reset();  // The late job has ended and has not given away what it does not hold.
+  std::future<Status> next = AcquireElsewhere(0);
+  AwaitWaiting(1);
+  scheduler_->Release(0);
+  EXPECT_TRUE(next.get().ok());
+}
+
 TEST_F(SlotSchedulerTest, JobSubmittedByAJobRuns) {
   Make(1);
   std::promise<void> second_ran;

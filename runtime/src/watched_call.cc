@@ -1,0 +1,131 @@
+#include "runtime/src/watched_call.h"
+
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/src/call_watch.h"
+#include "runtime/src/cancellation.h"
+#include "runtime/src/engine_object.h"
+#include "runtime/src/invariant.h"
+#include "runtime/src/pool.h"
+#include "runtime/src/replica_set.h"
+#include "runtime/src/slot_scheduler.h"
+#include "runtime/src/value_crossing.h"
+#include "torchdeploy/call_options.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+namespace torchdeploy {
+
+Result<Value> CallIn(ReplicaSet& replicas, size_t slot, const std::vector<Value>& args,
+                     const Kwargs& kwargs, AliasedTensors aliased) {
+  const Result<std::shared_ptr<const EngineObject>> replica = replicas.ReplicaIn(slot);
+  if (!replica.ok()) {
+    return replica.status();
+  }
+  return (*replica)->engine().Call((*replica)->id(), args, kwargs, aliased);
+}
+
+void Deliver(const ReplicatedObj::Callback& done, Result<Value> result) {
+  try {
+    done(std::move(result));
+  } catch (const std::exception& error) {
+    AbortBroken(std::string("A callback of CallAsync threw: ") + error.what());
+  } catch (...) {
+    AbortBroken("A callback of CallAsync threw.");
+  }
+}
+
+WatchedCall::WatchedCall(Request request, ReplicatedObj::Callback done)
+    : request_(std::move(request)), done_(std::move(done)) {}
+
+void WatchedCall::Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done) {
+  auto call = std::make_shared<WatchedCall>(std::move(request), std::move(done));
+  if (options.cancellation.has_value() && !options.cancellation->state_->Add(call)) {
+    call->Answer(Status(Code::kCancelled, "The call was cancelled before it was made."));
+    return;
+  }
+  if (options.deadline.has_value()) {
+    call->request_.replicas->pool()->watch().EndAt(*options.deadline, call);
+  }
+  SlotScheduler::Job job = [call](size_t slot) { call->RunIn(slot); };
+  const Status accepted = call->request_.replicas->pool()->scheduler()->Submit(job, {});
+  if (!accepted.ok()) {
+    call->Answer(accepted);
+  }
+}
+
+void WatchedCall::RunIn(size_t slot) {
+  ReplicaSet& replicas = *request_.replicas;
+  {
+    const std::lock_guard lock(mutex_);
+    if (done_ == nullptr) {
+      return;
+    }
+    slot_ = slot;
+    running_in_ = &replicas.pool()->engine(slot);
+  }
+  Result<Value> result = CallIn(replicas, slot, request_.args, request_.kwargs, request_.aliased);
+  {
+    // From here on it cannot be interrupted: the next call of the interpreter would be hit.
+    const std::lock_guard lock(mutex_);
+    running_in_ = nullptr;
+  }
+  Answer(std::move(result));
+}
+
+void WatchedCall::Answer(Result<Value> result) {
+  ReplicatedObj::Callback done;
+  {
+    const std::lock_guard lock(mutex_);
+    done = std::exchange(done_, nullptr);
+  }
+  if (done != nullptr) {
+    Deliver(done, std::move(result));
+  }
+}
+
+void WatchedCall::EndEarly(const Status& status) {
+  ReplicatedObj::Callback done;
+  bool runs = false;
+  {
+    const std::lock_guard lock(mutex_);
+    done = std::exchange(done_, nullptr);
+    runs = done != nullptr && InterruptLocked();
+  }
+  if (runs) {
+    request_.replicas->pool()->watch().FollowUp(shared_from_this());
+  }
+  if (done != nullptr) {
+    Deliver(done, status);
+  }
+}
+
+bool WatchedCall::Interrupt() {
+  const std::lock_guard lock(mutex_);
+  return InterruptLocked();
+}
+
+bool WatchedCall::InterruptLocked() {
+  if (running_in_ == nullptr) {
+    return false;
+  }
+  running_in_->Interrupt();
+  return true;
+}
+
+void WatchedCall::LeaveBehind() {
+  const std::lock_guard lock(mutex_);
+  if (running_in_ != nullptr) {
+    running_in_ = nullptr;
+    request_.replicas->pool()->ReplaceSoon(slot_);
+  }
+}
+
+}  // namespace torchdeploy
