@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import sys
+import threading
 import weakref
 from concurrent.futures import Future
 from pathlib import Path
@@ -23,10 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 from torchdeploy_pkg import _native, host_values
 from torchdeploy_pkg.archive import inspect_archive
-from torchdeploy_pkg.errors import InvalidArgumentError, error_from_code
+from torchdeploy_pkg.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    error_from_code,
+)
 from torchdeploy_pkg.session import (
     Interpreter,
     InterpreterSession,
+    Obj,
     check_no_session_of_this_thread,
     end_all_sessions,
 )
@@ -49,21 +55,39 @@ class _Host:
         return error_from_code(code, message, type_name=type_name, traceback=traceback)
 
 
+class _CallFuture(Future[Any]):
+    """The future of a call, which ends when the future is cancelled."""
+
+    cancellation: _native.Cancellation
+
+    def cancel(self) -> bool:
+        cancelled = super().cancel()
+        if cancelled:
+            self.cancellation.cancel()
+        return cancelled
+
+
 class ReplicatedObj:
     """One Python object, present in every interpreter of a manager. Thread-safe.
 
     Each interpreter makes its replica when it is first needed.
     """
 
-    def __init__(self, manager: InterpreterManager, native: _native.ReplicatedObj) -> None:
+    def __init__(
+        self,
+        manager: InterpreterManager,
+        native: _native.ReplicatedObj,
+        timeout_s: float | None = None,
+    ) -> None:
         self._manager = manager
         self._native = native
+        self._timeout_s = timeout_s
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the object in a free interpreter, and wait for it.
 
         Callers wait in the order of arrival for the first interpreter that becomes free. The
-        wait cannot be interrupted by a signal.
+        wait cannot be interrupted by a signal; :meth:`with_timeout` bounds it.
 
         Args:
             *args: Positional arguments; tensors share their memory with the interpreter.
@@ -81,28 +105,54 @@ class ReplicatedObj:
             UnavailableError: The manager is closed.
             StatusError: Any other failure, of the class that its code has.
         """
-        return self._native.call(args, kwargs)
+        return self._native.call(args, kwargs, self._timeout_s)
 
     def call_async(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the object without waiting.
 
         Returns:
-            A future of what ``self(*args, **kwargs)`` returns or raises. It cannot be
-            cancelled. Its callbacks run on the interpreter's thread, which waits for them: they
-            must be quick and must not wait for a call. Tensors of the result are copied once;
-            those on another device than the CPU cannot be.
+            A future of what ``self(*args, **kwargs)`` returns or raises. Its ``cancel()`` ends
+            the call, also one that runs, as :meth:`with_timeout` does. Its callbacks run on the
+            interpreter's thread, which waits for them: they must be quick and must not wait for a
+            call. Tensors of the result are copied once; those on another device than the CPU
+            cannot be.
 
         Raises:
             InvalidArgumentError: An argument cannot cross; the message names its place.
         """
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
-        self._native.call_into(future, args, kwargs)
+        future = _CallFuture()
+        future.cancellation = self._native.call_into(future, args, kwargs, self._timeout_s)
         return future
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        """Await the call. Cancelling the task does not end the call. Raises as a call does."""
+        """Await the call. Cancelling the task ends it. Raises as a call does."""
         return await asyncio.wrap_future(self.call_async(*args, **kwargs))
+
+    def with_timeout(self, timeout_s: float) -> ReplicatedObj:
+        """The same object, whose calls raise ``DeadlineExceededError`` after `timeout_s` seconds.
+
+        A call that runs by then is interrupted in its interpreter. If it still runs 10 s later, as
+        native code may, another interpreter takes the place of the one that it hangs in, and the
+        memory of that is lost until the process ends.
+
+        Raises:
+            InvalidArgumentError: It is not a positive number.
+        """
+        if not 0 < timeout_s < threading.TIMEOUT_MAX:
+            msg = f"timeout_s is {timeout_s}; expected a positive number of seconds"
+            raise InvalidArgumentError(msg)
+        return ReplicatedObj(self._manager, self._native, timeout_s)
+
+    def unload(self, slot: int | None = None) -> None:
+        """Drop the replica at `slot`, or all, once their interpreters are free.
+
+        The next call makes them again.
+
+        Raises:
+            InvalidArgumentError: There is no such slot.
+            UnavailableError: The manager is closed.
+        """
+        self._native.unload(slot)
 
     def acquire_session(self) -> InterpreterSession:
         """Wait for a free interpreter; ``session.self`` is the replica there."""
@@ -209,6 +259,49 @@ class InterpreterManager:
             msg = f"there is no interpreter {slot}; expected 0 to {len(self) - 1}"
             raise IndexError(msg)
         return Interpreter(self, slot)
+
+    def create_movable(self, obj: Obj) -> ReplicatedObj:
+        """`obj`, pickled, to be made again in any interpreter; its tensors share their memory.
+
+        Its classes and functions are found in the archive that the session of `obj` was
+        acquired for, if any, and among the installed modules.
+
+        Raises:
+            ModelError: It cannot be pickled.
+            FailedPreconditionError: It is another manager's, or its session has ended or is
+                another thread's.
+        """
+        session = obj._session
+        if session._manager is not self:
+            msg = "this object lives in an interpreter of another manager"
+            raise FailedPreconditionError(msg)
+        return ReplicatedObj(self, self._native.create_movable(session._native, obj._native))
+
+    def register_module_source(self, name: str, source: str) -> None:
+        """Let ``import name`` run `source` in every interpreter, also in those added later.
+
+        Waits until each is free. It counts where no module of that name was imported before.
+
+        Raises:
+            ModelError: A ``SyntaxError``: it does not compile.
+        """
+        self._native.register_module_source(name, source)
+
+    def resize(self, interpreters: int) -> None:
+        """Add interpreters, or take the last ones away; no call is lost.
+
+        Waits until those that are taken away have served who holds or waits for them.
+
+        Raises:
+            InvalidArgumentError: It is not 1 to 1024.
+            FailedPreconditionError: Taking away, on a thread that holds a session.
+        """
+        self._native.resize(_count("interpreters", interpreters))
+
+    @property
+    def interpreters_replaced(self) -> int:
+        """How many interpreters hung in a call that was ended early, and were replaced."""
+        return self._native.interpreters_replaced()
 
     def close(self) -> None:
         """Refuse new calls with ``UnavailableError`` and wait for those that run.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from torchdeploy_pkg import _native
-    from torchdeploy_pkg.runtime import InterpreterManager
+    from torchdeploy_pkg.runtime import InterpreterManager, ReplicatedObj
 
 
 class Obj:
@@ -113,6 +113,16 @@ class InterpreterSession:
             FailedPreconditionError: The session has ended or is another thread's.
         """
         return Obj(self, self._native.from_value(value))
+
+    def from_movable(self, movable: ReplicatedObj) -> Obj:
+        """What this interpreter has of `movable`, the same object each time.
+
+        Raises:
+            ModelError: It cannot be made here; the exception is the one that it raised.
+            FailedPreconditionError: It is another manager's, or the session has ended or is
+                another thread's.
+        """
+        return Obj(self, self._native.from_movable(movable._native))
 
     def end(self) -> None:
         """Let the interpreter go; what the session gave cannot be used any more.

@@ -6,6 +6,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
@@ -85,7 +86,9 @@ class PendingResult {
     settling_future = true;
     OwnerReleases::OfProcess().Drain();
     try {
-      Set(result);
+      if (future_.attr("set_running_or_notify_cancel")().cast<bool>()) {
+        Set(result);
+      }
     } catch (py::error_already_set& error) {
       // A callback of the future raised what is no Exception, such as SystemExit.
       error.discard_as_unraisable("a callback of a future of torchdeploy_pkg");
@@ -117,12 +120,16 @@ class PendingResult {
 
 }  // namespace
 
-void CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
-                    const HostPython& host, const py::object& future) {
+Cancellation CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
+                            CallOptions options, const HostPython& host, const py::object& future) {
   const auto pending = std::make_shared<PendingResult>(host, future);
+  const Cancellation cancellation;
+  options.cancellation = cancellation;
   const py::gil_scoped_release without_gil;
-  object.CallAsync(std::move(args), std::move(kwargs),
-                   [pending](Result<Value> result) { pending->Settle(std::move(result)); });
+  object.CallAsync(
+      std::move(args), std::move(kwargs),
+      [pending](Result<Value> result) { pending->Settle(std::move(result)); }, options);
+  return cancellation;
 }
 
 bool IsSettlingFuture() {

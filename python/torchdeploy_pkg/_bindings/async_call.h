@@ -6,6 +6,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/value.h"
 
@@ -13,11 +14,13 @@
 
 namespace torchdeploy {
 
-// Calls `object` and settles `future`, a concurrent.futures.Future that runs already, on the
-// interpreter's thread; never waits for the call. Tensors in the result are copies: what
-// aliases the model's memory is stable only within the callback. REQUIRES: the host's GIL.
-void CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
-                    const HostPython& host, const pybind11::object& future);
+// Calls `object` and settles `future`, a concurrent.futures.Future that is pending, on the
+// interpreter's thread; never waits for the call, which the returned cancellation ends early.
+// Tensors in the result are copies: what aliases the model's memory is stable only within the
+// callback. REQUIRES: the host's GIL; no cancellation in `options`.
+Cancellation CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args, Kwargs kwargs,
+                            CallOptions options, const HostPython& host,
+                            const pybind11::object& future);
 
 // Whether this thread is settling a future, where nothing may wait for the interpreter.
 [[nodiscard]] bool IsSettlingFuture();

@@ -1,4 +1,5 @@
 // The module torchdeploy_pkg._native. Source: _native.pyi is its contract.
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
@@ -45,34 +47,67 @@ std::unique_ptr<SessionHandle> AcquireSession(const HostPython& host, Acquire ac
   return std::make_unique<SessionHandle>(host, ValueOrRaise(host, std::move(session)));
 }
 
+// Raises the exception of what `work` gives without the host's GIL, if it failed.
+template <typename Work>
+void RaiseUnlessOk(const HostPython& host, Work work) {
+  const Status status = [&] {
+    const py::gil_scoped_release without_gil;
+    return work();
+  }();
+  if (!status.ok()) {
+    host.Raise(status);
+  }
+}
+
+CallOptions Within(std::optional<double> timeout_s) {
+  CallOptions options;
+  if (timeout_s.has_value()) {
+    const std::chrono::duration<double> timeout(*timeout_s);
+    options.deadline = std::chrono::steady_clock::now() +
+                       std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout);
+  }
+  return options;
+}
+
 class NativeObj {
  public:
   NativeObj(HostPython host, ReplicatedObj object)
       : host_(std::move(host)), object_(std::move(object)) {}
 
-  [[nodiscard]] py::object Call(const py::tuple& args, const py::dict& kwargs) const {
+  [[nodiscard]] const ReplicatedObj& object() const { return object_; }
+
+  [[nodiscard]] py::object Call(const py::tuple& args, const py::dict& kwargs,
+                                std::optional<double> timeout_s) const {
     auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
     auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
-    Result<Value> result = CallWithoutGil(std::move(values), std::move(named));
+    Result<Value> result = CallWithoutGil(std::move(values), std::move(named), Within(timeout_s));
     OwnerReleases::OfProcess().Drain();
     return ToPython(host_, ValueOrRaise(host_, std::move(result)));
   }
 
-  void CallInto(const py::object& future, const py::tuple& args, const py::dict& kwargs) const {
+  [[nodiscard]] Cancellation CallInto(const py::object& future, const py::tuple& args,
+                                      const py::dict& kwargs,
+                                      std::optional<double> timeout_s) const {
     OwnerReleases::OfProcess().Drain();
     auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
     auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
-    CallIntoFuture(object_, std::move(values), std::move(named), host_, future);
+    return CallIntoFuture(object_, std::move(values), std::move(named), Within(timeout_s), host_,
+                          future);
   }
 
   [[nodiscard]] std::unique_ptr<SessionHandle> Acquire() const {
     return AcquireSession(host_, [&] { return object_.AcquireSession(); });
   }
 
+  void Unload(std::optional<size_t> slot) const {
+    RaiseUnlessOk(host_, [&] { return object_.Unload(slot); });
+  }
+
  private:
-  [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs) const {
+  [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs,
+                                             const CallOptions& options) const {
     const py::gil_scoped_release without_gil;
-    return object_.Call(std::move(args), std::move(kwargs));
+    return object_.Call(std::move(args), std::move(kwargs), options);
   }
 
   HostPython host_;
@@ -115,8 +150,25 @@ class NativeManager {
     return {host_, ValueOrRaise(host_, LoadWithoutGil(path.string()))};
   }
 
+  [[nodiscard]] NativeObj CreateMovable(const SessionHandle& session,
+                                        const ObjHandle& object) const {
+    return {host_, session.CreateMovable(object)};
+  }
+
   [[nodiscard]] std::unique_ptr<SessionHandle> Acquire(std::optional<size_t> slot) const {
     return AcquireSession(host_, [&] { return manager_.manager().AcquireSession(slot); });
+  }
+
+  void RegisterModuleSource(const std::string& name, const std::string& source) const {
+    RaiseUnlessOk(host_, [&] { return manager_.manager().RegisterModuleSource(name, source); });
+  }
+
+  void Resize(size_t interpreters) const {
+    RaiseUnlessOk(host_, [&] { return manager_.manager().Resize(interpreters); });
+  }
+
+  [[nodiscard]] size_t InterpretersReplaced() const {
+    return manager_.manager().interpreters_replaced();
   }
 
   void Close() {
@@ -194,10 +246,21 @@ PYBIND11_MODULE(_native, module) {
            py::arg("copy") = py::none())
       .def("__dlpack_device__", &DeviceOf);
 
+  py::class_<Cancellation>(module, "Cancellation")
+      .def(
+          "cancel",
+          [](const Cancellation& cancellation) {
+            const py::gil_scoped_release without_gil;
+            cancellation.Cancel();
+          },
+          inside);
+
   py::class_<NativeObj>(module, "ReplicatedObj")
-      .def("call", &NativeObj::Call, inside, py::arg("args"), py::arg("kwargs"), py::pos_only())
+      .def("call", &NativeObj::Call, inside, py::arg("args"), py::arg("kwargs"),
+           py::arg("timeout_s"), py::pos_only())
       .def("call_into", &NativeObj::CallInto, inside, py::arg("future"), py::arg("args"),
-           py::arg("kwargs"), py::pos_only())
+           py::arg("kwargs"), py::arg("timeout_s"), py::pos_only())
+      .def("unload", &NativeObj::Unload, inside, py::arg("slot"), py::pos_only())
       .def("acquire_session", &NativeObj::Acquire, inside);
 
   py::class_<ObjHandle>(module, "Obj")
@@ -212,6 +275,12 @@ PYBIND11_MODULE(_native, module) {
       .def("global_", &SessionHandle::Global, inside, py::arg("module"), py::arg("name"),
            py::pos_only())
       .def("from_value", &SessionHandle::FromValue, inside, py::arg("value"), py::pos_only())
+      .def(
+          "from_movable",
+          [](const SessionHandle& session, const NativeObj& movable) {
+            return session.FromMovable(movable.object());
+          },
+          inside, py::arg("movable"), py::pos_only())
       .def("end", &SessionHandle::End);
 
   py::class_<NativePackage>(module, "Package")
@@ -228,6 +297,12 @@ PYBIND11_MODULE(_native, module) {
       .def("__len__", &NativeManager::size)
       .def("load_package", &NativeManager::LoadPackage, inside, py::arg("path"), py::pos_only())
       .def("acquire_session", &NativeManager::Acquire, inside, py::arg("slot"), py::pos_only())
+      .def("create_movable", &NativeManager::CreateMovable, inside, py::arg("session"),
+           py::arg("obj"), py::pos_only())
+      .def("register_module_source", &NativeManager::RegisterModuleSource, inside, py::arg("name"),
+           py::arg("source"), py::pos_only())
+      .def("resize", &NativeManager::Resize, inside, py::arg("interpreters"), py::pos_only())
+      .def("interpreters_replaced", &NativeManager::InterpretersReplaced)
       .def("close", &NativeManager::Close, inside);
 
   module.def("end", [] {

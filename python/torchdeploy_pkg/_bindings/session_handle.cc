@@ -9,6 +9,7 @@
 
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/obj.h"
+#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -83,6 +84,16 @@ ObjHandle SessionHandle::FromValue(const py::object& value) const {
   const InterpreterSession& session = Open();
   auto values = ValueOrRaise(host_, ArgsFromPython(host_, py::make_tuple(value)));
   return {host_, InInterpreter(host_, [&] { return session.FromValue(std::move(values[0])); })};
+}
+
+ObjHandle SessionHandle::FromMovable(const ReplicatedObj& object) const {
+  const InterpreterSession& session = Open();
+  return {host_, InInterpreter(host_, [&] { return session.FromMovable(object); })};
+}
+
+ReplicatedObj SessionHandle::CreateMovable(const ObjHandle& object) const {
+  const InterpreterSession& session = Open();
+  return InInterpreter(host_, [&] { return session.CreateMovable(object.object()); });
 }
 
 void SessionHandle::End() {

@@ -11,6 +11,7 @@
 
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/obj.h"
+#include "torchdeploy/replicated_obj.h"
 
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 
@@ -25,6 +26,8 @@ class ObjHandle {
   [[nodiscard]] ObjHandle CallObjects(const std::vector<ObjHandle>& args) const;
   [[nodiscard]] ObjHandle Attribute(const std::string& name) const;
   [[nodiscard]] pybind11::object ToValue() const;
+
+  [[nodiscard]] const Obj& object() const { return object_; }
 
  private:
   HostPython host_;
@@ -42,6 +45,8 @@ class SessionHandle {
   [[nodiscard]] ObjHandle Self() const;
   [[nodiscard]] ObjHandle Global(const std::string& module, const std::string& name) const;
   [[nodiscard]] ObjHandle FromValue(const pybind11::object& value) const;
+  [[nodiscard]] ObjHandle FromMovable(const ReplicatedObj& object) const;
+  [[nodiscard]] ReplicatedObj CreateMovable(const ObjHandle& object) const;
 
   // Lets the interpreter go. On any thread, when no operation of the session runs.
   void End();

@@ -37,6 +37,25 @@ class _Storages:
         return place
 
 
+class _Unpickler(PackageUnpickler):
+    """Gives back the storages that were set apart."""
+
+    def __init__(self, importer: Importer, pickled: Pickled) -> None:
+        data, tensors = pickled
+        super().__init__(importer, io.BytesIO(data))
+        self._storages = [tensor.untyped_storage() for tensor in tensors]
+
+    def persistent_load(self, pid: tuple[str, int, str]) -> torch.UntypedStorage | TypedStorage:
+        _, place, dtype = pid
+        if not dtype:
+            return self._storages[place]
+        return TypedStorage(  # type: ignore[no-untyped-call]
+            wrap_storage=self._storages[place],
+            dtype=getattr(torch, dtype.removeprefix("torch.")),
+            _internal=True,
+        )
+
+
 def pickle(value: object, importer: Importer | None) -> Pickled:
     """Return `value` as data; names of the archive of `importer` are looked up there.
 
@@ -45,7 +64,7 @@ def pickle(value: object, importer: Importer | None) -> Pickled:
     """
     storages = _Storages()
     buffer = io.BytesIO()
-    pickler = create_pickler(buffer, _importers(importer))
+    pickler = create_pickler(buffer, _importers(importer))  # type: ignore[no-untyped-call]
     pickler.persistent_id = storages.persistent_id
     pickler.dump(value)
     return buffer.getvalue(), storages.tensors
@@ -53,22 +72,10 @@ def pickle(value: object, importer: Importer | None) -> Pickled:
 
 def unpickle(importer: Importer | None, pickled: Pickled) -> Any:
     """Return the object of which `pickled` was made, over the same storages."""
-    data, tensors = pickled
-    storages = [tensor.untyped_storage() for tensor in tensors]
-
-    def persistent_load(saved: tuple[str, int, str]) -> torch.UntypedStorage | TypedStorage:
-        _, place, dtype = saved
-        if not dtype:
-            return storages[place]
-        name = dtype.removeprefix("torch.")
-        return TypedStorage(  # type: ignore[no-untyped-call]
-            wrap_storage=storages[place], dtype=getattr(torch, name), _internal=True
-        )
-
-    unpickler = PackageUnpickler(_importers(importer), io.BytesIO(data))
-    unpickler.persistent_load = persistent_load
-    return unpickler.load()
+    return _Unpickler(_importers(importer), pickled).load()
 
 
 def _importers(importer: Importer | None) -> Importer:
-    return sys_importer if importer is None else OrderedImporter(importer, sys_importer)
+    if importer is None:
+        return sys_importer
+    return OrderedImporter(importer, sys_importer)  # type: ignore[no-untyped-call]
