@@ -31,6 +31,8 @@ std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv,
                  "threads of torch's own in each call; 0 is cores / interpreters")
       ->capture_default_str()
       ->check(CLI::Range(0, kMostInterpreters));
+  app.add_flag("--pin-cores", options.runtime.pin_cores,
+               "keep each interpreter to cores of its own, as far as there are enough");
   app.add_option("--python", options.runtime.python,
                  "the Python whose packages are used (default: $VIRTUAL_ENV, else python3)");
   app.add_option("--cache", options.runtime.cache_folder,

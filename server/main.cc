@@ -83,6 +83,9 @@ void PrintError(const Status& status) {
   // A model that writes to a dead subprocess must not end the server.
   signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();
+  options.runtime.log = [](const std::string& line) {
+    std::fprintf(stderr, "torchdeploy: %s\n", line.c_str());
+  };
   Result<std::unique_ptr<Server>> listening = Server::Listen(std::move(options));
   if (!listening.ok()) {
     PrintError(listening.status());

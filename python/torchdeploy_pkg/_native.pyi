@@ -107,6 +107,7 @@ class InterpreterManager:
         *,
         interpreters: int,
         intra_op_threads: int,
+        pin_cores: bool,
         python: str | PathLike[str],
         cache: str | PathLike[str],
     ) -> None:

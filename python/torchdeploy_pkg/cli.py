@@ -142,6 +142,7 @@ def inspect(archive: Path, as_json: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for every address.")
 @click.option("--intra-op-threads", type=click.IntRange(min=1), help="Threads within one call.")
+@click.option("--pin-cores", is_flag=True, help="Keep each interpreter to cores of its own.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for private libraries.")
 def serve(
     path: Path,
@@ -149,6 +150,7 @@ def serve(
     port: int,
     host: str,
     intra_op_threads: int | None,
+    pin_cores: bool,
     cache: Path | None,
 ) -> None:
     """Serve PATH over gRPC (Open Inference Protocol) until Ctrl-C or SIGTERM.
@@ -169,6 +171,7 @@ def serve(
         port=port,
         interpreters=interpreters,
         intra_op_threads=intra_op_threads,
+        pin_cores=pin_cores,
         cache=cache,
     )
     os.execv(command[0], command)

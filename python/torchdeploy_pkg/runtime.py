@@ -199,6 +199,8 @@ class InterpreterManager:
     Args:
         interpreters: Their number; by default one for each core.
         intra_op_threads: Threads of torch's own for each call; by default cores / interpreters.
+        pin_cores: Whether each interpreter keeps to cores of its own in ``call_async``, ``acall``
+            and calls with a timeout; others run on the caller's thread.
         cache: Folder for the private libraries, 0.5 GB for each interpreter; by default
             ``$TORCHDEPLOY_CACHE``, else below ``$XDG_CACHE_HOME``.
 
@@ -215,12 +217,14 @@ class InterpreterManager:
         interpreters: int | None = None,
         *,
         intra_op_threads: int | None = None,
+        pin_cores: bool = False,
         cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self._native = _native.InterpreterManager(
             _Host(),
             interpreters=_count("interpreters", interpreters),
             intra_op_threads=_count("intra_op_threads", intra_op_threads),
+            pin_cores=pin_cores,
             python=sys.executable,
             cache="" if cache is None else cache,
         )

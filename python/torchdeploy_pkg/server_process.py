@@ -44,6 +44,7 @@ def server_command(
     port: int = 8001,
     interpreters: int | None = None,
     intra_op_threads: int | None = None,
+    pin_cores: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
@@ -65,7 +66,8 @@ def server_command(
         "--cache": cache,
     }
     given = [(name, str(value)) for name, value in options.items() if value is not None]
-    return [str(server_binary()), str(path), *(word for pair in given for word in pair)]
+    flags = ["--pin-cores"] if pin_cores else []
+    return [str(server_binary()), str(path), *(word for pair in given for word in pair), *flags]
 
 
 class Server:

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/core_pinning.h"
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_loader.h"
 #include "torchdeploy/status.h"
@@ -44,6 +45,12 @@ Interpreter::Interpreter(InterpreterKind kind, uint32_t number,
 }
 
 Status Interpreter::StartEngine(uint32_t number) {
+  if (kind_.traits.pin_cores) {
+    Status pinned = PinThisThread(CoresOfSlot(kind_.slot, kind_.traits.intra_op_threads));
+    if (!pinned.ok()) {
+      return pinned;
+    }
+  }
   Result<td_engine_api> api = loader_->Load(number);
   if (!api.ok()) {
     return api.status();
@@ -51,7 +58,7 @@ Status Interpreter::StartEngine(uint32_t number) {
   td_options options{};
   options.size = sizeof options;
   options.slot = kind_.slot;
-  options.intra_op_threads = kind_.intra_op_threads;
+  options.intra_op_threads = kind_.traits.intra_op_threads;
   options.python = loader_->python().c_str();
   options.context = this;
   options.releases_pending = &ReleasesPending;

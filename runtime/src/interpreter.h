@@ -18,11 +18,19 @@
 
 namespace torchdeploy {
 
+// What the interpreters of one manager have in common.
+struct InterpreterTraits {
+  int32_t intra_op_threads = 1;
+  bool pin_cores = false;
+
+  bool operator==(const InterpreterTraits&) const = default;
+};
+
 // What an interpreter is made as; equal ones can stand in for each other.
 struct InterpreterKind {
   std::string loader_identity;
   uint32_t slot = 0;
-  int32_t intra_op_threads = 1;
+  InterpreterTraits traits;
 
   bool operator==(const InterpreterKind&) const = default;
 };

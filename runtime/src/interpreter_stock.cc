@@ -31,9 +31,8 @@ InterpreterStock& InterpreterStock::OfProcess() {
 
 Result<std::vector<Interpreter*>> InterpreterStock::Lease(
     const std::shared_ptr<EngineLoader>& loader, size_t first, size_t count,
-    int32_t intra_op_threads) {
-  const std::vector<Interpreter*> interpreters =
-      TakeOrStart(loader, first, count, intra_op_threads);
+    const InterpreterTraits& traits) {
+  const std::vector<Interpreter*> interpreters = TakeOrStart(loader, first, count, traits);
   Status first_failure;
   std::vector<Interpreter*> started;
   for (Interpreter* const interpreter : interpreters) {
@@ -59,13 +58,13 @@ Result<std::vector<Interpreter*>> InterpreterStock::Lease(
 
 std::vector<Interpreter*> InterpreterStock::TakeOrStart(const std::shared_ptr<EngineLoader>& loader,
                                                         size_t first, size_t count,
-                                                        int32_t intra_op_threads) {
+                                                        const InterpreterTraits& traits) {
   const std::lock_guard lock(mutex_);
   std::vector<Interpreter*> interpreters;
   interpreters.reserve(count);
   for (size_t slot = first; slot < first + count; ++slot) {
-    interpreters.push_back(TakeOrStartOne(
-        loader, {loader->identity(), static_cast<uint32_t>(slot), intra_op_threads}));
+    interpreters.push_back(
+        TakeOrStartOne(loader, {loader->identity(), static_cast<uint32_t>(slot), traits}));
   }
   return interpreters;
 }

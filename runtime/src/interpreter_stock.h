@@ -24,7 +24,7 @@ class InterpreterStock {
   // One interpreter for each of `count` slots from `first` on; those that are not in stock are
   // started side by side. All or none.
   Result<std::vector<Interpreter*>> Lease(const std::shared_ptr<EngineLoader>& loader, size_t first,
-                                          size_t count, int32_t intra_op_threads);
+                                          size_t count, const InterpreterTraits& traits);
   // Cleans them, for which it waits, but not for ever: one that hangs is abandoned.
   void GiveBack(const std::vector<Interpreter*>& interpreters);
   // Instead of GiveBack(), for an interpreter in which something hangs: it is never used again.
@@ -44,7 +44,7 @@ class InterpreterStock {
 
   // Marks as leased what is in stock and begins to start the rest.
   std::vector<Interpreter*> TakeOrStart(const std::shared_ptr<EngineLoader>& loader, size_t first,
-                                        size_t count, int32_t intra_op_threads);
+                                        size_t count, const InterpreterTraits& traits);
   Interpreter* TakeOrStartOne(const std::shared_ptr<EngineLoader>& loader,
                               const InterpreterKind& kind);
   std::vector<std::future<void>> BeginToStop();

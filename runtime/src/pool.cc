@@ -52,8 +52,8 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
   if (!watch.ok()) {
     return watch.status();
   }
-  std::shared_ptr<Pool> pool(
-      new Pool(*std::move(loader), *std::move(watch), size->intra_op_threads, options.log));
+  std::shared_ptr<Pool> pool(new Pool(*std::move(loader), *std::move(watch),
+                                      {size->intra_op_threads, options.pin_cores}, options.log));
   if (Status status = pool->Resize(size->interpreters); !status.ok()) {
     return status;
   }
@@ -61,10 +61,10 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
 }
 
 Pool::Pool(std::shared_ptr<EngineLoader> loader, std::unique_ptr<CallWatch> watch,
-           int32_t intra_op_threads, std::function<void(const std::string&)> log)
+           InterpreterTraits traits, std::function<void(const std::string&)> log)
     : loader_(std::move(loader)),
       watch_(std::move(watch)),
-      intra_op_threads_(intra_op_threads),
+      traits_(traits),
       log_(std::move(log)),
       scheduler_(std::make_shared<SlotScheduler>()) {}
 
@@ -106,8 +106,8 @@ Status Pool::Resize(size_t interpreters) {
     }
     return status;
   }
-  Result<std::vector<Interpreter*>> leased = InterpreterStock::OfProcess().Lease(
-      loader_, before, interpreters - before, intra_op_threads_);
+  Result<std::vector<Interpreter*>> leased =
+      InterpreterStock::OfProcess().Lease(loader_, before, interpreters - before, traits_);
   if (!leased.ok()) {
     return leased.status();
   }
@@ -155,11 +155,11 @@ void Pool::Replace(size_t slot) {
   const std::string name = "Interpreter " + std::to_string(slot);
   InterpreterStock& stock = InterpreterStock::OfProcess();
   stock.Abandon(tenant(slot).interpreter);
-  Result<std::vector<Interpreter*>> leased = stock.Lease(loader_, slot, 1, intra_op_threads_);
+  Result<std::vector<Interpreter*>> leased = stock.Lease(loader_, slot, 1, traits_);
   while (!leased.ok()) {
     Log(name + " hangs and could not be replaced yet: " + leased.status().message());
     std::this_thread::sleep_for(kReplaceEvery);
-    leased = stock.Lease(loader_, slot, 1, intra_op_threads_);
+    leased = stock.Lease(loader_, slot, 1, traits_);
   }
   Interpreter* const interpreter = leased->front();
   const std::lock_guard joining(modules_mutex_);

@@ -64,7 +64,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
  private:
   Pool(std::shared_ptr<EngineLoader> loader, std::unique_ptr<CallWatch> watch,
-       int32_t intra_op_threads, std::function<void(const std::string&)> log);
+       InterpreterTraits traits, std::function<void(const std::string&)> log);
 
   void Settle(size_t slot, Interpreter* interpreter);
   std::vector<Interpreter*> EvictFrom(size_t slot);
@@ -75,7 +75,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   const std::shared_ptr<EngineLoader> loader_;
   const std::unique_ptr<CallWatch> watch_;
-  const int32_t intra_op_threads_;
+  const InterpreterTraits traits_;
   const std::function<void(const std::string&)> log_;
   const std::shared_ptr<SlotScheduler> scheduler_;
   std::atomic<size_t> replaced_ = 0;

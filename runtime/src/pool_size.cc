@@ -1,13 +1,10 @@
 #include "runtime/src/pool_size.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <string>
-#include <vector>
 
+#include "runtime/src/core_pinning.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -27,21 +24,6 @@ Status CheckRange(const char* name, int value) {
 
 }  // namespace
 
-int UsableCores() {
-  // A machine with more cores than one cpu_set_t has room for answers EINVAL.
-  for (size_t sets = 1; sets <= 64; sets *= 2) {
-    std::vector<cpu_set_t> affinity(sets);
-    const size_t size_bytes = sets * sizeof(cpu_set_t);
-    if (sched_getaffinity(0, size_bytes, affinity.data()) == 0) {
-      return std::max(1, CPU_COUNT_S(size_bytes, affinity.data()));
-    }
-    if (errno != EINVAL) {
-      break;
-    }
-  }
-  return 1;
-}
-
 Result<PoolSize> ResolvePoolSize(const Options& options) {
   Status status = CheckRange("interpreters", options.interpreters);
   if (status.ok()) {
@@ -50,7 +32,7 @@ Result<PoolSize> ResolvePoolSize(const Options& options) {
   if (!status.ok()) {
     return status;
   }
-  const int cores = UsableCores();
+  const auto cores = static_cast<int>(UsableCores().size());
   const int interpreters = options.interpreters == 0 ? cores : options.interpreters;
   const int threads =
       options.intra_op_threads == 0 ? std::max(1, cores / interpreters) : options.intra_op_threads;

@@ -14,9 +14,6 @@ struct PoolSize {
   int32_t intra_op_threads = 1;
 };
 
-// Number of cores that this process may use, at least 1.
-[[nodiscard]] int UsableCores();
-
 // Replaces each 0 by what it stands for. kInvalidArgument for a number that is negative or
 // over 1024.
 Result<PoolSize> ResolvePoolSize(const Options& options);

@@ -15,6 +15,12 @@ struct Options {
   // at least 1, so that busy interpreters do not fight over cores.
   int intra_op_threads = 0;
 
+  // Whether the interpreters' own threads, and the intra-op threads that they start, keep to
+  // cores: as many as there are intra-op threads, in turn for each interpreter. Calls that
+  // run on the caller's thread are not touched: all but asynchronous ones, and those with a
+  // deadline or a cancellation.
+  bool pin_cores = false;
+
   // The Python whose packages (torch among them) the interpreters use: a path or a name
   // on $PATH. Empty: $VIRTUAL_ENV/bin/python, else python3. It must have a shared
   // libpython, torch 2.13 and torchdeploy_pkg.

@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "runtime/src/core_pinning.h"
 #include "runtime/src/engine_choice.h"
 #include "runtime/src/pool_size.h"
 #include "torchdeploy/interpreter_manager.h"
@@ -145,7 +146,7 @@ TEST(PoolSizeTest, ZeroMeansOnePerUsableCoreAndTheCoresDividedAmongThem) {
   cpu_set_t before;
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
   const int cores = CPU_COUNT(&before);
-  EXPECT_EQ(UsableCores(), cores);
+  EXPECT_EQ(UsableCores().size(), static_cast<size_t>(cores));
   EXPECT_EQ(ResolvePoolSize(Sized(0, 0))->interpreters, static_cast<size_t>(cores));
   EXPECT_EQ(ResolvePoolSize(Sized(0, 0))->intra_op_threads, 1);
   EXPECT_EQ(ResolvePoolSize(Sized(1, 0))->intra_op_threads, cores);
@@ -155,8 +156,29 @@ TEST(PoolSizeTest, ZeroMeansOnePerUsableCoreAndTheCoresDividedAmongThem) {
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  EXPECT_EQ(UsableCores(), 1);
+  EXPECT_EQ(UsableCores(), std::vector<int>{sched_getcpu()});
   ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+TEST(PoolSizeTest, PinnedInterpretersRunOnTheirShareOfTheCoresAndCallersWhereTheyLike) {
+  Options options = FakeOptions(3);
+  options.intra_op_threads = 1;
+  options.pin_cores = true;
+  const auto manager = *InterpreterManager::Create(options);
+  const std::vector<int> cores = UsableCores();
+  const ReplicatedObj slot_of = LoadModel(*manager, "slot.pkl");
+  for (int i = 0; i < 30; ++i) {
+    std::promise<std::vector<int>> ran_on;
+    int64_t slot = -1;
+    slot_of.CallAsync({}, {}, [&](const Result<Value>& result) {
+      slot = IntegerOf(*result);
+      ran_on.set_value(UsableCores());
+    });
+    const std::vector<int> pinned = ran_on.get_future().get();
+    EXPECT_EQ(pinned, std::vector<int>{cores[static_cast<size_t>(slot) % cores.size()]});
+  }
+  EXPECT_TRUE(slot_of.Call({}).ok());
+  EXPECT_EQ(UsableCores(), cores);
 }
 
 Status LoadEngine(const std::string& path) {

@@ -36,12 +36,13 @@ TEST(CommandLineTest, ListensOnTheLocalHostUnlessToldOtherwise) {
 TEST(CommandLineTest, EachOptionIsPassedOn) {
   const Parsed parsed =
       Parse({"models", "--host", "0.0.0.0", "--port", "0", "--interpreters", "3",
-             "--intra-op-threads", "2", "--python", "/opt/python", "--cache", "/var/cache"});
+             "--intra-op-threads", "2", "--python", "/opt/python", "--cache", "/var/cache", "--pin-cores"});
   ASSERT_TRUE(parsed.options);
   EXPECT_EQ(parsed.options->host, "0.0.0.0");
   EXPECT_EQ(parsed.options->port, 0);
   EXPECT_EQ(parsed.options->runtime.interpreters, 3);
   EXPECT_EQ(parsed.options->runtime.intra_op_threads, 2);
+  EXPECT_TRUE(parsed.options->runtime.pin_cores);
   EXPECT_EQ(parsed.options->runtime.python, "/opt/python");
   EXPECT_EQ(parsed.options->runtime.cache_folder, "/var/cache");
 }
