@@ -36,14 +36,18 @@ void Interruption::Request() noexcept {
     return;
   }
   interrupted_.store(running);
+  if (!is_raising_.exchange(true)) {  // Of several requests one is enough.
+    RaiseSoon();
+  }
+}
+
+void Interruption::RaiseSoon() noexcept {
   // What raises must hold the interpreter's lock, which native code may never give: a thread of
-  // its own waits for that. Of several requests one is enough.
-  if (!is_raising_.exchange(true)) {
-    try {
-      std::thread([this] { RaiseInside(); }).detach();
-    } catch (const std::system_error&) {
-      is_raising_.store(false);  // The next request tries again.
-    }
+  // its own waits for that.
+  try {
+    std::thread([this] { RaiseInside(); }).detach();
+  } catch (const std::system_error&) {
+    is_raising_.store(false);  // The next request tries again.
   }
 }
 

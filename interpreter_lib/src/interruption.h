@@ -40,6 +40,7 @@ class Interruption {
   void Request() noexcept;
 
  private:
+  void RaiseSoon() noexcept;
   void RaiseInside();
 
   ReleaseQueue& releases_;

@@ -1,6 +1,5 @@
 #include "runtime/src/cancellation.h"
 
-#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <vector>

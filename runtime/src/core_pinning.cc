@@ -18,20 +18,24 @@ namespace {
 // A machine with more cores than one cpu_set_t has room for answers EINVAL.
 constexpr size_t kMostSets = 64;
 
+std::vector<int> CoresIn(const std::vector<cpu_set_t>& affinity) {
+  const size_t size_bytes = affinity.size() * sizeof(cpu_set_t);
+  std::vector<int> cores;
+  for (size_t core = 0; core < affinity.size() * CPU_SETSIZE; ++core) {
+    if (CPU_ISSET_S(core, size_bytes, affinity.data())) {
+      cores.push_back(static_cast<int>(core));
+    }
+  }
+  return cores;
+}
+
 }  // namespace
 
 std::vector<int> UsableCores() {
   for (size_t sets = 1; sets <= kMostSets; sets *= 2) {
     std::vector<cpu_set_t> affinity(sets);
-    const size_t size_bytes = sets * sizeof(cpu_set_t);
-    if (sched_getaffinity(0, size_bytes, affinity.data()) == 0) {
-      std::vector<int> cores;
-      for (size_t core = 0; core < 8 * size_bytes; ++core) {
-        if (CPU_ISSET_S(core, size_bytes, affinity.data())) {
-          cores.push_back(static_cast<int>(core));
-        }
-      }
-      return cores;
+    if (sched_getaffinity(0, sets * sizeof(cpu_set_t), affinity.data()) == 0) {
+      return CoresIn(affinity);
     }
     if (errno != EINVAL) {
       break;
@@ -44,6 +48,7 @@ std::vector<int> CoresOfSlot(size_t slot, int threads) {
   const std::vector<int> usable = UsableCores();
   const auto count = std::min(static_cast<size_t>(threads), usable.size());
   std::vector<int> cores;
+  cores.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     cores.push_back(usable[(slot * count + i) % usable.size()]);
   }
