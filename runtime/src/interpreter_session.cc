@@ -8,8 +8,6 @@
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/engine_object.h"
-#include "runtime/src/package_state.h"
-#include "runtime/src/pool.h"
 #include "runtime/src/replica_set.h"
 #include "runtime/src/session_state.h"
 #include "torchdeploy/obj.h"
