@@ -9,21 +9,21 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "runtime/src/archive_failure.h"
 #include "runtime/src/file_lease.h"
 #include "runtime/src/isolation/owned_fd.h"
+#include "runtime/src/memory_file.h"
 #include "runtime/src/private_mapping.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 
 namespace torchdeploy {
 
@@ -35,21 +35,29 @@ struct MappingOwner {
   std::shared_ptr<PrivateMapping> mapping;
 };
 
-Status Failure(Code code, const std::string& path, const std::string& what) {
-  return {code, "The archive '" + path + "' " + what + "."};
+Status CheckName(const std::string& name, const std::string& what) {
+  if (name.empty() || name.find('\0') != std::string::npos) {
+    return {Code::kInvalidArgument,
+            "The " + what + " of an archive is empty or holds a NUL character."};
+  }
+  return {};
 }
 
 Status FailureOfSystem(const std::string& path, const std::string& what, int error) {
   Code code = Code::kUnavailable;
   if (error == ENOENT || error == ENOTDIR) {
-    return Failure(Code::kNotFound, path, "does not exist");
+    return ArchiveFailure(Code::kNotFound, path, "does not exist");
   }
   if (error == EACCES || error == EPERM) {
     code = Code::kPermissionDenied;
   } else if (error == ENOMEM || error == ENOSPC || error == EMFILE || error == ENFILE) {
     code = Code::kResourceExhausted;
   }
-  return Failure(code, path, what + ": " + std::generic_category().message(error));
+  return ArchiveFailure(code, path, what + ": " + std::generic_category().message(error));
+}
+
+Status EmptyArchive(const std::string& path) {
+  return ArchiveFailure(Code::kDataLoss, path, "is empty; expected one written by torch.package");
 }
 
 // The size of the file, which must be a regular one with something in it.
@@ -59,35 +67,27 @@ Result<size_t> SizeOf(const OwnedFd& file, const std::string& path) {
     return FailureOfSystem(path, "cannot be looked at", errno);
   }
   if (!S_ISREG(status.st_mode)) {
-    return Failure(Code::kInvalidArgument, path,
-                   S_ISDIR(status.st_mode) ? "is a folder; expected a file written by torch.package"
-                                           : "is not a regular file");
+    return ArchiveFailure(Code::kInvalidArgument, path,
+                          S_ISDIR(status.st_mode)
+                              ? "is a folder; expected a file written by torch.package"
+                              : "is not a regular file");
   }
   if (status.st_size == 0) {
-    return Failure(Code::kDataLoss, path, "is empty; expected one written by torch.package");
+    return EmptyArchive(path);
   }
   return static_cast<size_t>(status.st_size);
 }
 
 // The first bytes of `file` as a file of this process's memory that nobody can change.
 Result<OwnedFd> CopyToMemory(const OwnedFd& file, size_t size_bytes, const std::string& path) {
-  OwnedFd memory(memfd_create("torchdeploy archive", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  Result<MemoryFile> memory = MemoryFile::Create(size_bytes, path);
   if (!memory.ok()) {
-    return FailureOfSystem(path, "cannot be copied to memory", errno);
+    return memory.status();
   }
-  off_t offset = 0;
-  while (static_cast<size_t>(offset) < size_bytes) {
-    const size_t rest = size_bytes - static_cast<size_t>(offset);
-    const ssize_t sent = sendfile(memory.get(), file.get(), &offset, rest);
-    if (sent == 0) {
-      return Failure(Code::kDataLoss, path, "became shorter while it was read");
-    }
-    if (sent < 0 && errno != EINTR) {
-      return FailureOfSystem(path, "cannot be copied to memory", errno);
-    }
+  if (Status status = memory->AppendFile(file, size_bytes); !status.ok()) {
+    return status;
   }
-  fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-  return memory;
+  return std::move(*memory).Seal();
 }
 
 }  // namespace
@@ -100,9 +100,8 @@ ArchiveFile::ArchiveFile(std::string path, OwnedFd file, size_t size_bytes, Whil
 
 Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path,
                                                        WhileIdle while_idle) {
-  if (path.empty() || path.find('\0') != std::string::npos) {
-    return Status(Code::kInvalidArgument,
-                  "The path of an archive is empty or holds a NUL character.");
+  if (Status status = CheckName(path, "path"); !status.ok()) {
+    return status;
   }
   // Not blocked by a FIFO, which is refused below.
   OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -128,6 +127,30 @@ Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path,
     }
   }
   return archive;
+}
+
+Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Copy(std::span<const std::byte> bytes,
+                                                       const std::string& name) {
+  if (Status status = CheckName(name, "name"); !status.ok()) {
+    return status;
+  }
+  if (bytes.empty()) {
+    return EmptyArchive(name);
+  }
+  Result<MemoryFile> memory = MemoryFile::Create(bytes.size(), name);
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  if (Status status = memory->Append(bytes); !status.ok()) {
+    return status;
+  }
+  return OfMemory(name, *std::move(memory));
+}
+
+std::shared_ptr<ArchiveFile> ArchiveFile::OfMemory(const std::string& name, MemoryFile memory) {
+  const auto size_bytes = static_cast<size_t>(memory.size_bytes());
+  return std::shared_ptr<ArchiveFile>(
+      new ArchiveFile(name, std::move(memory).Seal(), size_bytes, /*while_idle=*/{}));
 }
 
 Result<Tensor> ArchiveFile::Map(std::optional<size_t> writer) {

@@ -6,11 +6,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/src/file_lease.h"
 #include "runtime/src/isolation/owned_fd.h"
+#include "runtime/src/memory_file.h"
 #include "runtime/src/private_mapping.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
@@ -19,7 +21,7 @@ namespace torchdeploy {
 
 // The file is mapped where it lies, under a lease: before somebody rewrites or truncates it,
 // its bytes are copied to memory once, and every mapping moves there. A file that cannot be
-// leased is copied to memory when it is opened. Thread-safe.
+// leased is copied to memory when it is opened; an archive in memory, too. Thread-safe.
 class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
  public:
   // Does `work` at a time when nothing runs in the interpreter at `slot`.
@@ -28,6 +30,13 @@ class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
   // kNotFound, kPermissionDenied, kInvalidArgument: there is no such file, it cannot be read,
   // or is none. kDataLoss: it is empty. kResourceExhausted: no memory for a copy.
   static Result<std::shared_ptr<ArchiveFile>> Open(const std::string& path, WhileIdle while_idle);
+
+  // A copy of `bytes`; `name` stands for its path. kInvalidArgument: the name is empty.
+  // kDataLoss: there are no bytes. kResourceExhausted: no memory.
+  static Result<std::shared_ptr<ArchiveFile>> Copy(std::span<const std::byte> bytes,
+                                                   const std::string& name);
+  // REQUIRES: `memory` is not empty.
+  static std::shared_ptr<ArchiveFile> OfMemory(const std::string& name, MemoryFile memory);
 
   ArchiveFile(const ArchiveFile&) = delete;
   ArchiveFile& operator=(const ArchiveFile&) = delete;

@@ -1,16 +1,22 @@
 #include "runtime/src/archive_reader.h"
 
-#include <zip.h>
-
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "runtime/src/archive_failure.h"
 #include "runtime/src/archive_file.h"
+#include "runtime/src/memory_file.h"
+#include "runtime/src/zip_directory.h"
+#include "runtime/src/zip_record.h"
+#include "runtime/src/zip_writer.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 
@@ -20,115 +26,173 @@ namespace {
 
 constexpr uint64_t kMaxManifestBytes = uint64_t{16} << 20U;
 
-struct CloseArchive {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
-};
-using Archive = std::unique_ptr<zip_t, CloseArchive>;
+using Records = std::vector<ZipRecord>;
 
-struct CloseRecord {
-  void operator()(zip_file_t* record) const { zip_fclose(record); }
-};
-using Record = std::unique_ptr<zip_file_t, CloseRecord>;
-
-// libzip converts the dates of all records by mktime(), whose time zone belongs to the whole
-// process: one archive is read at a time.
-std::mutex& ReadingMutex() {
-  static std::mutex mutex;
-  return mutex;
+const ZipRecord* Find(const Records& records, const std::string& name) {
+  const auto found = std::find_if(records.begin(), records.end(),
+                                  [&](const ZipRecord& record) { return record.name == name; });
+  return found == records.end() ? nullptr : &*found;
 }
 
-Status Failure(Code code, const std::string& path, const std::string& what) {
-  return {code, "The archive '" + path + "' " + what + "."};
+bool IsStorage(const ZipRecord& record) {
+  const size_t slash = record.name.find('/');
+  return slash != std::string_view::npos && record.name.substr(slash).starts_with("/.data/") &&
+         record.name.ends_with(".storage");
 }
 
-// Reads `bytes`, which must live longer than the archive.
-Result<Archive> Open(const Tensor& bytes, const std::string& path) {
-  zip_error_t error{};
-  zip_source_t* const source =
-      zip_source_buffer_create(bytes.data(), bytes.size_bytes(), /*freep=*/0, &error);
-  if (source == nullptr) {
-    return Status(Code::kResourceExhausted,
-                  "There is no memory to read the archive '" + path + "'.");
+// Whether a name, if it were a path, stays below `root`, a folder.
+bool IsInside(std::string_view name, std::string_view root) {
+  if (!name.starts_with(root) || name.find('\0') != std::string_view::npos) {
+    return false;
   }
-  Archive archive(zip_open_from_source(source, ZIP_RDONLY, &error));
-  if (archive == nullptr) {
-    zip_source_free(source);
-    return Failure(Code::kDataLoss, path,
-                   "is not a zip file or is cut short; expected one written by torch.package");
+  while (!name.empty()) {
+    const size_t slash = std::min(name.find('/'), name.size());
+    if (name.substr(0, slash) == "..") {
+      return false;
+    }
+    name.remove_prefix(std::min(slash + 1, name.size()));
   }
-  return archive;
+  return true;
 }
 
-bool Has(zip_t* archive, const std::string& name) {
-  return zip_name_locate(archive, name.c_str(), ZIP_FL_ENC_RAW) >= 0;
-}
-
-// The folder that all records stand in.
-Result<std::string> RootOf(zip_t* archive, const std::string& path) {
-  const char* const name =
-      zip_get_num_entries(archive, 0) > 0 ? zip_get_name(archive, 0, ZIP_FL_ENC_RAW) : nullptr;
-  const std::string_view first = name == nullptr ? "" : name;
-  std::string root(first.substr(0, first.find('/')));
-  const bool is_package =
-      (Has(archive, root + "/.data/version") || Has(archive, root + "/version")) &&
-      Has(archive, root + "/.data/extern_modules");
+// The folder that all records stand in, with a slash.
+Result<std::string> RootOf(const Records& records, const std::string& path) {
+  const std::string_view first = records.empty() ? "" : records.front().name;
+  const std::string root(first.substr(0, first.find('/') + 1));
+  const bool is_package = (Find(records, root + ".data/version") != nullptr ||
+                           Find(records, root + "version") != nullptr) &&
+                          Find(records, root + ".data/extern_modules") != nullptr;
   if (!is_package) {
-    return Failure(Code::kDataLoss, path,
-                   "lacks the records '.data/version' and '.data/extern_modules', so it was not "
-                   "written by torch.package.PackageExporter (torch.save writes another format)");
+    return ArchiveFailure(
+        Code::kDataLoss, path,
+        "lacks the records '.data/version' and '.data/extern_modules', so it was not "
+        "written by torch.package.PackageExporter (torch.save writes another format)");
+  }
+  for (const ZipRecord& record : records) {
+    if (root == "/" || root == "./" || !IsInside(record.name, root)) {
+      return ArchiveFailure(Code::kInvalidArgument, path,
+                            "has the record " + Quoted(record.name) +
+                                "; expected all records in one folder, and no '..' in names");
+    }
   }
   return root;
 }
 
-Result<std::string> ReadRecord(zip_t* archive, const std::string& name, const std::string& path) {
-  zip_stat_t stat{};
-  if (zip_stat(archive, name.c_str(), ZIP_FL_ENC_RAW, &stat) != 0 ||
-      (stat.valid & ZIP_STAT_SIZE) == 0) {
-    return Failure(Code::kDataLoss, path, "has a damaged record '" + name + "'");
+Result<std::optional<std::string>> ReadManifest(const ZipRecord* record, const std::string& path) {
+  if (record == nullptr) {
+    return std::optional<std::string>();
   }
-  if (stat.size > kMaxManifestBytes) {
-    return Failure(Code::kInvalidArgument, path,
-                   "has a manifest of " + std::to_string(stat.size) + " bytes; expected at most " +
-                       std::to_string(kMaxManifestBytes));
+  if (record->size_bytes > kMaxManifestBytes) {
+    return ArchiveFailure(Code::kInvalidArgument, path,
+                          "has a manifest of " + std::to_string(record->size_bytes) +
+                              " bytes; expected at most " + std::to_string(kMaxManifestBytes));
   }
-  const Record record(zip_fopen(archive, name.c_str(), ZIP_FL_ENC_RAW));
-  std::string text(stat.size, '\0');
-  // One byte more than there should be, which makes the zip library check the checksum.
-  char beyond = 0;
-  if (record == nullptr ||
-      zip_fread(record.get(), text.data(), text.size()) != static_cast<int64_t>(text.size()) ||
-      zip_fread(record.get(), &beyond, 1) != 0) {
-    return Failure(Code::kDataLoss, path, "has a damaged record '" + name + "'");
+  std::string text;
+  Status status = ReadZipRecord(*record, path, [&text](std::span<const std::byte> bytes) {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return Status();
+  });
+  if (!status.ok()) {
+    return status;
   }
-  return text;
+  return std::optional(std::move(text));
+}
+
+// Of all but weights, which are read when a call first touches them.
+Status CheckContents(const Records& records, const std::string& path) {
+  for (const ZipRecord& record : records) {
+    if (IsStorage(record)) {
+      continue;
+    }
+    Status status =
+        ReadZipRecord(record, path, [](std::span<const std::byte> /*bytes*/) { return Status(); });
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
+bool CanBeUsedInPlace(const ZipRecord& record, const Tensor& archive) {
+  const auto offset =
+      static_cast<size_t>(record.stored.data() - static_cast<const std::byte*>(archive.data()));
+  return !record.is_deflated && (!IsStorage(record) || offset % ZipWriter::kAlignmentBytes == 0);
+}
+
+uint64_t MostBytesOnceStored(const Records& records) {
+  uint64_t size_bytes = ZipWriter::kBytesAtEnd;
+  for (const ZipRecord& record : records) {
+    // No overflow: 262144 records of at most 1032 times the bytes of the file.
+    size_bytes += ZipWriter::kMostBytesOfRecord + 2 * record.name.size() + record.size_bytes;
+  }
+  return size_bytes;
+}
+
+Status StoreRecord(const ZipRecord& record, const std::string& path, ZipWriter& writer,
+                   MemoryFile& memory) {
+  Status status = writer.BeginRecord(record.name, record.size_bytes, record.crc);
+  if (!status.ok()) {
+    return status;
+  }
+  return ReadZipRecord(record, path,
+                       [&](std::span<const std::byte> bytes) { return memory.Append(bytes); });
+}
+
+// The same archive with all records stored.
+Result<std::shared_ptr<ArchiveFile>> Store(const Records& records, const std::string& path) {
+  Result<MemoryFile> memory = MemoryFile::Create(MostBytesOnceStored(records), path);
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  ZipWriter writer(*memory);
+  for (const ZipRecord& record : records) {
+    if (Status status = StoreRecord(record, path, writer, *memory); !status.ok()) {
+      return status;
+    }
+  }
+  if (Status status = writer.Finish(); !status.ok()) {
+    return status;
+  }
+  return ArchiveFile::OfMemory(path, *std::move(memory));
 }
 
 }  // namespace
 
-Result<std::optional<std::string>> ReadManifestRecord(ArchiveFile& file) {
-  const std::string& path = file.path();
-  const Result<Tensor> bytes = file.Map();
+Result<CheckedArchive> CheckArchive(std::shared_ptr<ArchiveFile> file) {
+  const std::string& path = file->path();
+  const Result<Tensor> bytes = file->Map();
   if (!bytes.ok()) {
     return bytes.status();
   }
-  const std::lock_guard lock(ReadingMutex());
-  const Result<Archive> archive = Open(*bytes, path);
-  if (!archive.ok()) {
-    return archive.status();
+  const Result<Records> records =
+      ReadZipDirectory({static_cast<const std::byte*>(bytes->data()), bytes->size_bytes()}, path);
+  if (!records.ok()) {
+    return records.status();
   }
-  const Result<std::string> root = RootOf(archive->get(), path);
+  const Result<std::string> root = RootOf(*records, path);
   if (!root.ok()) {
     return root.status();
   }
-  const std::string name = *root + "/torchdeploy/manifest.json";
-  if (!Has(archive->get(), name)) {
-    return std::optional<std::string>();
+  Result<std::optional<std::string>> manifest =
+      ReadManifest(Find(*records, *root + "torchdeploy/manifest.json"), path);
+  if (!manifest.ok()) {
+    return manifest.status();
   }
-  Result<std::string> text = ReadRecord(archive->get(), name, path);
-  if (!text.ok()) {
-    return text.status();
+  const bool is_in_place = std::all_of(records->begin(), records->end(), [&](const auto& record) {
+    return CanBeUsedInPlace(record, *bytes);
+  });
+  if (is_in_place) {
+    Status status = CheckContents(*records, path);
+    if (!status.ok()) {
+      return status;
+    }
+    return CheckedArchive{std::move(file), *std::move(manifest)};
   }
-  return std::optional<std::string>(*std::move(text));
+  Result<std::shared_ptr<ArchiveFile>> stored = Store(*records, path);
+  if (!stored.ok()) {
+    return stored.status();
+  }
+  return CheckedArchive{*std::move(stored), *std::move(manifest)};
 }
 
 }  // namespace torchdeploy

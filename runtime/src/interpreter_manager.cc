@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -42,24 +43,33 @@ size_t InterpreterManager::size() const {
 }
 
 Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
-  Result<std::shared_ptr<ArchiveFile>> archive = ArchiveFile::Open(path, pool_->WhileIdle());
+  return Load(ArchiveFile::Open(path, pool_->WhileIdle()));
+}
+
+Result<Package> InterpreterManager::LoadPackage(std::span<const std::byte> archive,
+                                                const std::string& name) const {
+  return Load(ArchiveFile::Copy(archive, name));
+}
+
+Result<Package> InterpreterManager::Load(Result<std::shared_ptr<ArchiveFile>> file) const {
+  if (!file.ok()) {
+    return file.status();
+  }
+  Result<CheckedArchive> archive = CheckArchive(*std::move(file));
   if (!archive.ok()) {
     return archive.status();
   }
-  const Result<std::optional<std::string>> record = ReadManifestRecord(**archive);
-  if (!record.ok()) {
-    return record.status();
-  }
   std::optional<Manifest> manifest;
-  if (const std::optional<std::string>& json = *record; json.has_value()) {
+  if (const std::optional<std::string>& json = archive->manifest; json.has_value()) {
     Result<Manifest> parsed = ParseManifest(*json);
     if (!parsed.ok()) {
-      return Status(parsed.status().code(),
-                    "The manifest of '" + path + "' is not valid: " + parsed.status().message());
+      return Status(parsed.status().code(), "The manifest of '" + archive->file->path() +
+                                                "' is not valid: " + parsed.status().message());
     }
     manifest = *std::move(parsed);
   }
-  return Package(std::make_shared<PackageState>(pool_, *std::move(archive), std::move(manifest)));
+  return Package(
+      std::make_shared<PackageState>(pool_, std::move(archive->file), std::move(manifest)));
 }
 
 Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size_t> slot) const {

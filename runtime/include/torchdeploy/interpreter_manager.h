@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "torchdeploy/interpreter_session.h"
@@ -13,7 +14,8 @@
 
 namespace torchdeploy {
 
-class Pool;  // Internal.
+class ArchiveFile;  // Internal.
+class Pool;         // Internal.
 
 // Thread-safe. Interpreters cannot be unloaded: when a manager is destroyed they go to a
 // process-wide stock, from which the next manager with the same Python takes them.
@@ -39,9 +41,16 @@ class InterpreterManager {
 
   [[nodiscard]] size_t size() const;  // Number of interpreters now.
 
-  // Reads the archive's manifest, if any. kNotFound: no such file. kDataLoss: not a
-  // torch.package archive, or cut short. kInvalidArgument: the manifest is not valid.
+  // Reads and checks all of the archive but its weights. kNotFound: no such file. kDataLoss:
+  // not a torch.package archive, cut short, or damaged. kInvalidArgument: the manifest is not
+  // valid, or a record lies outside the archive's folder. kResourceExhausted: it has too many
+  // records, or takes more memory than there is (docs/weights.md says which take any).
   [[nodiscard]] Result<Package> LoadPackage(const std::string& path) const;
+
+  // An archive in memory, which is copied once for all interpreters. `name` is its
+  // Package::path(), and what messages call it.
+  [[nodiscard]] Result<Package> LoadPackage(std::span<const std::byte> archive,
+                                            const std::string& name) const;
 
   // Reserves a free interpreter (or the one at `slot`) for this thread. Waits in order of
   // arrival. kFailedPrecondition when the wait could not end; kInvalidArgument for a slot
@@ -73,6 +82,8 @@ class InterpreterManager {
 
  private:
   explicit InterpreterManager(std::shared_ptr<Pool> pool);
+
+  [[nodiscard]] Result<Package> Load(Result<std::shared_ptr<ArchiveFile>> file) const;
 
   std::shared_ptr<Pool> pool_;
 };

@@ -326,9 +326,9 @@ TEST_F(ArchiveTest, NoSingleDamagedByteIsReadAsAnotherManifest) {
     WriteAll(path_, damaged);
     const auto file = ArchiveFile::Open(path_, [](size_t, const auto& work) { work(); });
     ASSERT_TRUE(file.ok());
-    const Result<std::optional<std::string>> record = ReadManifestRecord(**file);
-    if (record.ok() && record->has_value()) {
-      EXPECT_EQ(**record, kManifest) << "byte " << at;
+    const Result<CheckedArchive> archive = CheckArchive(*file);
+    if (archive.ok() && archive->manifest.has_value()) {
+      EXPECT_EQ(*archive->manifest, kManifest) << "byte " << at;
     }
   }
 }

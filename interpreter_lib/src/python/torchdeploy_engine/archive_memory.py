@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .errors import Code, Refusal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -53,14 +55,15 @@ class _Bytes(io.RawIOBase):
 
 
 class ArchiveReader(_Reader):  # type: ignore[misc]  # torch has no types for it.
-    """torch's reader, over an archive in memory.
+    """torch's reader, over the archive called `name` in memory.
 
     Raises:
         RuntimeError: It is not an archive.
     """
 
-    def __init__(self, archive: torch.Tensor) -> None:
+    def __init__(self, name: str, archive: torch.Tensor) -> None:
         super().__init__(_Bytes(archive))
+        self._name = name
         self._archive = archive
         self._weights: torch.UntypedStorage | None = None
 
@@ -74,12 +77,19 @@ class ArchiveReader(_Reader):  # type: ignore[misc]  # torch has no types for it
             self._weights = None
 
     def get_storage_from_record(self, name: str, size: int, dtype: torch.dtype) -> torch.Tensor:
-        """Return a tensor of `size` elements with the storage that the record holds."""
-        offset = self.get_record_offset(name)
+        """Return a tensor of `size` elements with the storage that the record holds.
+
+        Raises:
+            Refusal: DATA_LOSS, it holds another number of bytes.
+        """
         size_bytes = size * dtype.itemsize
+        found = self.get_record_size(name)
+        if found != size_bytes:
+            message = f"{self._name} has {found} bytes in {name}, whose pickle says {size_bytes}"
+            raise Refusal(Code.DATA_LOSS, message)
+        offset = self.get_record_offset(name)
         if (
             self._weights is None
-            or self.get_record_size(name) != size_bytes
             or size_bytes == 0
             or offset % dtype.itemsize != 0
             or not self._is_stored(name)

@@ -26,19 +26,24 @@ def open_package(name: str, archive: torch.Tensor) -> ArchiveImporter:
             is not valid), FAILED_PRECONDITION (it needs other versions than are installed).
     """
     try:
-        reader = ArchiveReader(archive)
-    except RuntimeError as error:
-        raise Refusal(Code.DATA_LOSS, f"{name} is not a torch.package archive: {error}") from error
-    if reader.has_record(MANIFEST):
-        _check_manifest(name, _read_manifest(name, reader))
-    return ArchiveImporter(name, reader)
+        reader = ArchiveReader(name, archive)
+        if reader.has_record(MANIFEST):
+            _check_manifest(name, _read_manifest(name, reader))
+        return ArchiveImporter(name, reader)
+    except Refusal:
+        raise
+    except Exception as error:  # Whatever torch's C++ and Python throw at broken rules.
+        reason = str(error).partition("\n")[0]
+        message = f"{name} is not a torch.package archive: {reason}"
+        raise Refusal(Code.DATA_LOSS, message) from error
 
 
 def load_pickle(importer: object, package: str, resource: str, archive: torch.Tensor) -> Any:
     """Return `importer.load_pickle(package, resource)`, whose tensors are views of `archive`.
 
     Raises:
-        Refusal: INVALID_ARGUMENT (not an importer), NOT_FOUND (no such pickle).
+        Refusal: INVALID_ARGUMENT (not an importer), NOT_FOUND (no such pickle), DATA_LOSS (a
+            storage has another size than the pickle says).
     """
     if not isinstance(importer, ArchiveImporter):
         message = f"expected a torch.package importer, got {type(importer).__name__}"
