@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import sys
 import threading
 import weakref
@@ -23,12 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchdeploy_pkg import _native, host_values
-from torchdeploy_pkg.archive import inspect_archive
 from torchdeploy_pkg.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
     error_from_code,
 )
+from torchdeploy_pkg.manifest import Manifest
 from torchdeploy_pkg.session import (
     Interpreter,
     InterpreterSession,
@@ -38,10 +39,8 @@ from torchdeploy_pkg.session import (
 )
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
-
-    from torchdeploy_pkg.manifest import Manifest
+    from typing import BinaryIO
 
 
 class _Host:
@@ -163,15 +162,18 @@ class Package:
     """An opened archive; its modules do not meet those of other packages. Thread-safe.
 
     Attributes:
-        path: The archive.
+        path: The archive; ``None`` for one in memory.
         manifest: What the packager wrote into it; ``None`` for plain ``torch.package``.
     """
 
-    def __init__(self, manager: InterpreterManager, native: _native.Package, path: Path) -> None:
+    def __init__(
+        self, manager: InterpreterManager, native: _native.Package, path: Path | None
+    ) -> None:
         self._manager = manager
         self._native = native
         self.path = path
-        self.manifest: Manifest | None = inspect_archive(path)
+        json = native.manifest_json
+        self.manifest = None if json is None else Manifest.from_json(json)
 
     def load_pickle(self, package: str = "model", resource: str = "model.pkl") -> ReplicatedObj:
         """The object pickled as (package, resource).
@@ -230,15 +232,30 @@ class InterpreterManager:
         )
         _open_managers.add(self)
 
-    def load_package(self, path: str | os.PathLike[str]) -> Package:
+    def load_package(
+        self,
+        archive: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO,
+        *,
+        name: str = "<memory>",
+    ) -> Package:
         """Open an archive. None of its code runs before the first call.
+
+        Args:
+            archive: Its path; or all its bytes, which are copied once for all interpreters; or
+                a file object, which is read from where it stands to its end.
+            name: What messages call an archive that is not given by its path.
 
         Raises:
             NotFoundError: There is no such file.
-            DataLossError: It is no torch.package archive, or is cut short.
-            InvalidArgumentError: Its manifest is not valid.
+            DataLossError: It is no torch.package archive, is cut short, or is damaged.
+            InvalidArgumentError: Its manifest is not valid, a record lies outside its folder, or
+                the argument is not of these.
+            ResourceExhaustedError: It has too many records, or there is too little memory for
+                an archive that is compressed or in memory.
         """
-        return Package(self, self._native.load_package(path), Path(path))
+        if isinstance(archive, str | os.PathLike):
+            return Package(self, self._native.load_package(archive), Path(archive))
+        return Package(self, self._native.load_bytes(_bytes_of(archive), name), None)
 
     def acquire_one(self) -> InterpreterSession:
         """Wait, in order of arrival, for the first interpreter that is free.
@@ -331,6 +348,19 @@ class InterpreterManager:
         _traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _bytes_of(archive: Any) -> memoryview:
+    data = archive.read() if hasattr(archive, "read") else archive
+    try:
+        view = memoryview(data)
+    except TypeError as exc:
+        msg = f"the archive is a {type(data).__name__}; expected a path, bytes, or a binary file"
+        raise InvalidArgumentError(msg) from exc
+    if not view.c_contiguous:
+        msg = "the archive is a memoryview with gaps; expected one that is contiguous"
+        raise InvalidArgumentError(msg)
+    return view.cast("B")
 
 
 def _count(name: str, value: int | None) -> int:

@@ -230,7 +230,9 @@ Manifest FromDocument(const Json& document) {
 
 Result<Manifest> ParseManifest(std::string_view json) {
   try {
-    return FromDocument(Parse(json));
+    Manifest manifest = FromDocument(Parse(json));
+    manifest.json = json;
+    return manifest;
   } catch (const InvalidManifest& invalid) {
     return Status(Code::kInvalidArgument, invalid.what());
   }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -124,6 +125,10 @@ class NativePackage {
     return {host_, package_.LoadPickle(package, resource)};
   }
   [[nodiscard]] NativeObj LoadEntry() const { return {host_, package_.LoadEntry()}; }
+  [[nodiscard]] std::optional<std::string> ManifestJson() const {
+    return package_.manifest().has_value() ? std::optional(package_.manifest()->json)
+                                           : std::nullopt;
+  }
   [[nodiscard]] std::unique_ptr<SessionHandle> Acquire() const {
     return AcquireSession(host_, [&] { return package_.AcquireSession(); });
   }
@@ -148,7 +153,17 @@ class NativeManager {
   [[nodiscard]] size_t size() const { return manager_.manager().size(); }
 
   [[nodiscard]] NativePackage LoadPackage(const std::filesystem::path& path) const {
-    return {host_, ValueOrRaise(host_, LoadWithoutGil(path.string()))};
+    return {host_, ValueOrRaise(host_, WithoutGil([&] {
+                                  return manager_.manager().LoadPackage(path.string());
+                                }))};
+  }
+  [[nodiscard]] NativePackage LoadBytes(const py::buffer& archive, const std::string& name) const {
+    const py::buffer_info info = archive.request();
+    const std::span<const std::byte> bytes(static_cast<const std::byte*>(info.ptr),
+                                           static_cast<size_t>(info.size * info.itemsize));
+    return {host_, ValueOrRaise(host_, WithoutGil([&] {
+                                  return manager_.manager().LoadPackage(bytes, name);
+                                }))};
   }
 
   [[nodiscard]] NativeObj CreateMovable(const SessionHandle& session,
@@ -183,9 +198,10 @@ class NativeManager {
     const py::gil_scoped_release without_gil;
     return InterpreterManager::Create(std::move(options));
   }
-  [[nodiscard]] Result<Package> LoadWithoutGil(const std::string& path) const {
+  template <typename Load>
+  static Result<Package> WithoutGil(Load load) {
     const py::gil_scoped_release without_gil;
-    return manager_.manager().LoadPackage(path);
+    return load();
   }
 
   const HostPython host_;
@@ -288,6 +304,7 @@ PYBIND11_MODULE(_native, module) {
       .def("load_pickle", &NativePackage::LoadPickle, py::arg("package"), py::arg("resource"),
            py::pos_only())
       .def("load_entry", &NativePackage::LoadEntry)
+      .def_property_readonly("manifest_json", &NativePackage::ManifestJson)
       .def("acquire_session", &NativePackage::Acquire, inside);
 
   py::class_<NativeManager>(module, "InterpreterManager")
@@ -297,6 +314,8 @@ PYBIND11_MODULE(_native, module) {
            py::arg("intra_op_threads"), py::arg("pin_cores"), py::arg("python"), py::arg("cache"))
       .def("__len__", &NativeManager::size)
       .def("load_package", &NativeManager::LoadPackage, inside, py::arg("path"), py::pos_only())
+      .def("load_bytes", &NativeManager::LoadBytes, inside, py::arg("archive"), py::arg("name"),
+           py::pos_only())
       .def("acquire_session", &NativeManager::Acquire, inside, py::arg("slot"), py::pos_only())
       .def("create_movable", &NativeManager::CreateMovable, inside, py::arg("session"),
            py::arg("obj"), py::pos_only())

@@ -38,6 +38,7 @@ struct Manifest {
   std::string python_version;
   std::string torch_version;
   std::map<std::string, std::string> distributions;  // Name to version.
+  std::string json;                                  // The record as the archive has it.
 };
 
 }  // namespace torchdeploy
