@@ -19,6 +19,10 @@ typedef struct td_shim_host {
      handle, or null and then has written one sentence to `message`. */
   void* (*open_library)(void* context, const char* name, int flags, const char* caller,
                         char* message, size_t message_size);
+  /* Called around fork(), on the thread that forks: the first returns when no other interpreter
+     forks, the second in the parent and in the child. */
+  void (*before_fork)(void* context);
+  void (*after_fork)(void* context);
 } td_shim_host;
 
 /* Exported by the shim, called once, before the interpreter starts. */

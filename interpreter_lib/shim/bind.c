@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static td_shim_host bound_host;
@@ -11,7 +12,8 @@ static _Atomic int is_bound;
 static pid_t host_pid;
 
 TD_SHIM_EXPORT void td_shim_bind(const td_shim_host* host) {
-  bound_host = *host;
+  /* An older host knows less: what it does not say stays null. */
+  memcpy(&bound_host, host, host->size < sizeof bound_host ? host->size : sizeof bound_host);
   host_pid = getpid();
   td_shim_bind_dynamic_loading();
   atomic_store(&is_bound, 1);

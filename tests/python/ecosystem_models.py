@@ -161,6 +161,13 @@ def subprocesses(x: float) -> float:
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
+def workers_of_a_data_loader(x: float) -> float:
+    from torch.utils.data import DataLoader, TensorDataset
+
+    loader = DataLoader(TensorDataset(torch.arange(3) * x), batch_size=2, num_workers=1)
+    return sum(float(rows.sum()) for (rows,) in loader)
+
+
 def coroutines(x: float) -> float:
     import asyncio
 
@@ -184,5 +191,5 @@ def gradients(x: float) -> float:
 MODELS = (
     *(numpy, scipy, scikit_learn, pandas, pillow, h5py, yaml, tokenizers, transformers),
     *(compiled, exported, jit, cpp_extension, gradients),
-    *(threads, subprocesses, coroutines),
+    *(threads, subprocesses, workers_of_a_data_loader, coroutines),
 )

@@ -52,6 +52,20 @@ Status NoSuchLibrary(const std::string& name) {
   return {Code::kNotFound, name + ": cannot open shared object file: No such file or directory"};
 }
 
+// One for the process: what must not run twice at once is what interpreters share.
+std::mutex& ForkLock() {
+  static std::mutex lock;
+  return lock;
+}
+
+void BeforeFork(void* /*context*/) {
+  ForkLock().lock();
+}
+
+void AfterFork(void* /*context*/) {
+  ForkLock().unlock();
+}
+
 }  // namespace
 
 PrivateLibraries::PrivateLibraries(uint32_t interpreter, std::shared_ptr<const LibraryCache> cache,
@@ -96,7 +110,11 @@ Status PrivateLibraries::Start(const std::string& libpython, const std::string& 
   if (bind == nullptr) {
     return {Code::kFailedPrecondition, shim + " is not torchdeploy's libc shim"};
   }
-  const td_shim_host host{.size = sizeof host, .context = this, .open_library = OpenForShim};
+  const td_shim_host host{.size = sizeof host,
+                          .context = this,
+                          .open_library = OpenForShim,
+                          .before_fork = BeforeFork,
+                          .after_fork = AfterFork};
   bind(&host);
   return {};
 }

@@ -1,14 +1,18 @@
 #include "runtime/src/isolation/private_libraries.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +20,8 @@
 #include "runtime/src/isolation/library_cache.h"
 #include "runtime/src/isolation/library_search.h"
 #include "runtime/src/isolation/python_installation.h"
+
+#include <sys/wait.h>
 
 namespace torchdeploy {
 namespace {
@@ -132,6 +138,43 @@ TEST_F(PrivateLibrariesTest, WritesToTheEnvironmentStayInside) {
   EXPECT_STREQ(Symbol<const char*(const char*)>(1, "td_plugin_get")("TD_TEST_NAME"), "inside");
   EXPECT_EQ(Symbol<const char*(const char*)>(2, "td_plugin_get")("TD_TEST_NAME"), nullptr);
   EXPECT_EQ(getenv("TD_TEST_NAME"), nullptr);
+}
+
+// What a library that interpreters share may do in its handler, as OpenBLAS does.
+std::atomic<int> forking{0};
+std::atomic<int> most_forking{0};
+
+void BeginToFork() {
+  const int now = forking.fetch_add(1) + 1;
+  int most = most_forking.load();
+  while (most < now && !most_forking.compare_exchange_weak(most, now)) {
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+void EndFork() {
+  forking.fetch_sub(1);
+}
+
+TEST_F(PrivateLibrariesTest, OneInterpreterForksAtATime) {
+  auto* first = Symbol<int()>(1, "td_plugin_fork");
+  auto* second = Symbol<int()>(2, "td_plugin_fork");
+  ASSERT_EQ(pthread_atfork(BeginToFork, EndFork, nullptr), 0);
+  const auto fork_often = [](int (*fork_inside)()) {
+    for (int i = 0; i < 50; ++i) {
+      const int child = fork_inside();
+      if (child == 0) {
+        _exit(fork_inside() < 0 ? 1 : 0);  // A child that is alone may fork as well.
+      }
+      int status = 1;
+      EXPECT_EQ(waitpid(child, &status, 0), child);
+      EXPECT_EQ(status, 0);
+    }
+  };
+  std::thread other(fork_often, first);
+  fork_often(second);
+  other.join();
+  EXPECT_EQ(most_forking.load(), 1);
 }
 
 TEST_F(PrivateLibrariesTest, MemoryFromInsideMayBeFreedOutside) {
