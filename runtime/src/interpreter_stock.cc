@@ -1,12 +1,16 @@
 #include "runtime/src/interpreter_stock.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "runtime/src/engine_loader.h"
@@ -19,8 +23,14 @@ namespace {
 
 // A finaliser of a model's object that never ends is the only reason to wait so long.
 constexpr std::chrono::seconds kCleaningWait{10};
+// For all that models have left to do. Documented in process_exit.h.
+constexpr std::chrono::seconds kStopWait{10};
 
 }  // namespace
+
+InterpreterStock::InterpreterStock() : process_(getpid()) {
+  std::atexit([] { OfProcess().StopAll(); });
+}
 
 InterpreterStock& InterpreterStock::OfProcess() {
   // Never destroyed: at exit() the interpreters' threads still wait in it, and a last Obj
@@ -113,7 +123,8 @@ std::vector<std::future<void>> InterpreterStock::BeginToStop() {
   const std::lock_guard lock(mutex_);
   std::vector<std::future<void>> stopping;
   for (const Entry& entry : entries_) {
-    if (entry.started) {
+    // A callback that ends the process is on an interpreter's own thread.
+    if (entry.started && entry.interpreter->thread_id() != std::this_thread::get_id()) {
       stopping.push_back(entry.interpreter->Stop());
     }
   }
@@ -121,8 +132,12 @@ std::vector<std::future<void>> InterpreterStock::BeginToStop() {
 }
 
 void InterpreterStock::StopAll() {
+  if (getpid() != process_ || stopping_.exchange(true)) {
+    return;
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kStopWait;
   for (const std::future<void>& stopped : BeginToStop()) {
-    stopped.wait();
+    stopped.wait_until(deadline);
   }
 }
 

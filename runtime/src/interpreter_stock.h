@@ -1,6 +1,7 @@
 // All interpreters of this process, leased to managers and given back.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <future>
@@ -12,6 +13,8 @@
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/interpreter.h"
 #include "torchdeploy/status.h"
+
+#include <sys/types.h>
 
 namespace torchdeploy {
 
@@ -30,7 +33,8 @@ class InterpreterStock {
   // Instead of GiveBack(), for an interpreter in which something hangs: it is never used again.
   void Abandon(const Interpreter* interpreter);
 
-  // Stops all interpreters side by side and waits for that. REQUIRES: none is leased.
+  // Stops all interpreters side by side, once, and waits for that: not for ever, since what
+  // hangs in one must not hold up the end of the process. By itself at exit().
   void StopAll();
 
  private:
@@ -40,7 +44,7 @@ class InterpreterStock {
     bool started = false;    // And not abandoned.
   };
 
-  InterpreterStock() = default;
+  InterpreterStock();
 
   // Marks as leased what is in stock and begins to start the rest.
   std::vector<Interpreter*> TakeOrStart(const std::shared_ptr<EngineLoader>& loader, size_t first,
@@ -49,6 +53,9 @@ class InterpreterStock {
                               const InterpreterKind& kind);
   std::vector<std::future<void>> BeginToStop();
   Entry& EntryOf(const Interpreter* interpreter);
+
+  const pid_t process_;  // A child that was forked has none of the threads.
+  std::atomic<bool> stopping_ = false;
 
   std::mutex mutex_;
   std::vector<Entry> entries_;  // Guarded by mutex_. Only grows.

@@ -9,8 +9,12 @@
 
 namespace torchdeploy {
 
-void ExitProcess(int code) {
+void EndInterpreters() {
   InterpreterStock::OfProcess().StopAll();
+}
+
+void ExitProcess(int code) {
+  EndInterpreters();
   std::fflush(nullptr);
   _exit(code);
 }
