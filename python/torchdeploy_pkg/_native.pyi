@@ -127,9 +127,15 @@ class InterpreterManager:
     def interpreters_replaced(self) -> int: ...
     def close(self) -> None: ...
 
-def end() -> None:
-    """Wait for the calls that other threads are in, and keep those threads out from now on.
+def forget_threads() -> None:
+    """Wait for nobody any more: in a child that was forked, other threads do not exist."""
+
+def end_calls() -> None:
+    """Wait for the calls that other threads are in, 10 s at most, and keep those threads out.
 
     CPython before 3.14 ends a daemon thread that asks for the GIL once Python finalises, by
     unwinding its stack, which aborts the process if native code is on it.
     """
+
+def end_interpreters() -> None:
+    """As ``torchdeploy::EndInterpreters()``, then let no future be settled any more."""

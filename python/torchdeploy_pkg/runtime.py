@@ -18,7 +18,6 @@ import atexit
 import os
 import sys
 import threading
-import weakref
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,7 +195,7 @@ class InterpreterManager:
 
     Takes 2 to 4 seconds for two. Interpreters live as long as the process: when a manager is
     closed and gone, the next one takes them over. Packages and objects keep their manager
-    alive. At the end of the process every manager is closed, which waits for calls that run.
+    alive. How the process ends, and how long calls are waited for then, is in docs/python.md.
 
     Args:
         interpreters: Their number; by default one for each core.
@@ -230,7 +229,6 @@ class InterpreterManager:
             python=sys.executable,
             cache="" if cache is None else cache,
         )
-        _open_managers.add(self)
 
     def load_package(
         self,
@@ -372,13 +370,17 @@ def _count(name: str, value: int | None) -> int:
     return value
 
 
-_open_managers: weakref.WeakSet[InterpreterManager] = weakref.WeakSet()
-
-
 @atexit.register
-def _close_managers() -> None:
+def _end() -> None:
     """Let no thread of ours ask for the GIL of a Python that is ending."""
-    _native.end()
+    _native.end_calls()
     end_all_sessions()
-    for manager in list(_open_managers):
-        manager.close()
+    _native.end_interpreters()
+
+
+def _begin_child() -> None:
+    atexit.unregister(_end)
+    _native.forget_threads()
+
+
+os.register_at_fork(after_in_child=_begin_child)

@@ -12,6 +12,7 @@
 #include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
 
+#include "python/torchdeploy_pkg/_bindings/host_entries.h"
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 #include "python/torchdeploy_pkg/_bindings/owner_releases.h"
 #include "python/torchdeploy_pkg/_bindings/value_crossing.h"
@@ -82,6 +83,17 @@ class PendingResult {
   // Once, without the host's GIL, on any thread.
   void Settle(Result<Value> shared) {
     const Result<Value> result = CloneResult(std::move(shared));
+    if (!HostEntries::OfProcess().BeginToSettle()) {
+      [[maybe_unused]] const HostPython* const leaked = host_.release();
+      future_.release();
+      return;
+    }
+    SetWithGil(result);
+    HostEntries::OfProcess().EndToSettle();
+  }
+
+ private:
+  void SetWithGil(const Result<Value>& result) {
     const py::gil_scoped_acquire gil;
     settling_future = true;
     OwnerReleases::OfProcess().Drain();
@@ -98,7 +110,6 @@ class PendingResult {
     settling_future = false;
   }
 
- private:
   void Set(const Result<Value>& result) {
     if (!result.ok()) {
       future_.attr("set_exception")(host_->ErrorOf(result.status()));
@@ -125,7 +136,7 @@ Cancellation CallIntoFuture(const ReplicatedObj& object, std::vector<Value> args
   const auto pending = std::make_shared<PendingResult>(host, future);
   const Cancellation cancellation;
   options.cancellation = cancellation;
-  const py::gil_scoped_release without_gil;
+  const WithoutHostGil without_gil;
   object.CallAsync(
       std::move(args), std::move(kwargs),
       [pending](Result<Value> result) { pending->Settle(std::move(result)); }, options);

@@ -13,6 +13,12 @@ namespace {
 
 thread_local size_t depth = 0;
 
+[[noreturn]] void SleepUntilTheProcessIsGone() {
+  for (;;) {
+    std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+}
+
 }  // namespace
 
 HostEntries& HostEntries::OfProcess() {
@@ -29,9 +35,7 @@ void HostEntries::Enter() {
   if (ended_ && std::this_thread::get_id() != ending_thread_) {
     lock.unlock();
     PyEval_SaveThread();
-    for (;;) {
-      std::this_thread::sleep_for(std::chrono::hours(1));
-    }
+    SleepUntilTheProcessIsGone();
   }
   ++inside_;
 }
@@ -42,14 +46,52 @@ void HostEntries::Leave() {
   }
   const std::lock_guard lock(mutex_);
   --inside_;
-  left_.notify_all();
+  changed_.notify_all();
 }
 
-void HostEntries::End() {
+void HostEntries::GoAway() {
+  const std::lock_guard lock(mutex_);
+  ++away_;
+  changed_.notify_all();
+}
+
+void HostEntries::ComeBack() {
+  std::unique_lock lock(mutex_);
+  if (gave_up_ && std::this_thread::get_id() != ending_thread_) {
+    lock.unlock();
+    SleepUntilTheProcessIsGone();
+  }
+  --away_;
+}
+
+bool HostEntries::BeginToSettle() {
+  const std::lock_guard lock(mutex_);
+  if (!settling_ended_) {
+    ++settling_;
+  }
+  return !settling_ended_;
+}
+
+void HostEntries::EndToSettle() {
+  const std::lock_guard lock(mutex_);
+  --settling_;
+  changed_.notify_all();
+}
+
+void HostEntries::End(Deadline deadline) {
   std::unique_lock lock(mutex_);
   ended_ = true;
+  is_over_.store(true);
   ending_thread_ = std::this_thread::get_id();
-  left_.wait(lock, [this] { return inside_ == 0; });
+  gave_up_ = !changed_.wait_until(lock, deadline, [this] { return inside_ == 0; });
+  // Who is not away needs only the GIL to go on, until it leaves.
+  changed_.wait(lock, [this] { return inside_ == away_; });
+}
+
+void HostEntries::EndSettling(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  settling_ended_ = true;
+  changed_.wait_until(lock, deadline, [this] { return settling_ == 0; });
 }
 
 }  // namespace torchdeploy

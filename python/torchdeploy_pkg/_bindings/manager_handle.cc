@@ -26,8 +26,13 @@ ManagerHandle::~ManagerHandle() {  // NOLINT(bugprone-exception-escape)
     std::thread([manager = std::move(manager_)]() mutable { manager.reset(); }).detach();
     return;
   }
+  if (HostEntries::OfProcess().is_over()) {
+    // It would wait for the calls that the end has given up on, or that the parent runs.
+    [[maybe_unused]] const InterpreterManager* const leaked = manager_.release();
+    return;
+  }
   const HostEntry entry;
-  const py::gil_scoped_release without_gil;
+  const WithoutHostGil without_gil;
   manager_.reset();
 }
 
@@ -37,7 +42,7 @@ Status ManagerHandle::Close() {
             "A manager cannot be closed in a callback of a future: close() waits for the call "
             "whose callback this is."};
   }
-  const py::gil_scoped_release without_gil;
+  const WithoutHostGil without_gil;
   manager_->Close();
   return {};
 }

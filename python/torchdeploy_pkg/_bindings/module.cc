@@ -18,6 +18,7 @@
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
+#include "torchdeploy/process_exit.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
@@ -42,7 +43,7 @@ namespace {
 template <typename Acquire>
 std::unique_ptr<SessionHandle> AcquireSession(const HostPython& host, Acquire acquire) {
   auto session = [&] {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return acquire();
   }();
   return std::make_unique<SessionHandle>(host, ValueOrRaise(host, std::move(session)));
@@ -52,7 +53,7 @@ std::unique_ptr<SessionHandle> AcquireSession(const HostPython& host, Acquire ac
 template <typename Work>
 void RaiseUnlessOk(const HostPython& host, Work work) {
   const Status status = [&] {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return work();
   }();
   if (!status.ok()) {
@@ -107,7 +108,7 @@ class NativeObj {
  private:
   [[nodiscard]] Result<Value> CallWithoutGil(std::vector<Value> args, Kwargs kwargs,
                                              const CallOptions& options) const {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return object_.Call(std::move(args), std::move(kwargs), options);
   }
 
@@ -195,18 +196,21 @@ class NativeManager {
 
  private:
   static Result<std::unique_ptr<InterpreterManager>> CreateWithoutGil(Options options) {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return InterpreterManager::Create(std::move(options));
   }
   template <typename Load>
   static Result<Package> WithoutGil(Load load) {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return load();
   }
 
   const HostPython host_;
   ManagerHandle manager_;
 };
+
+// For the calls of other threads, and for callbacks of futures. Documented in docs/python.md.
+constexpr std::chrono::seconds kEndWait{10};
 
 using DLPackVersionPair = std::pair<int, int>;
 using DLDevicePair = std::pair<int, int>;
@@ -267,7 +271,7 @@ PYBIND11_MODULE(_native, module) {
       .def(
           "cancel",
           [](const Cancellation& cancellation) {
-            const py::gil_scoped_release without_gil;
+            const WithoutHostGil without_gil;
             cancellation.Cancel();
           },
           inside);
@@ -325,10 +329,16 @@ PYBIND11_MODULE(_native, module) {
       .def("interpreters_replaced", &NativeManager::InterpretersReplaced)
       .def("close", &NativeManager::Close, inside);
 
-  module.def("end", [] {
+  module.def("forget_threads", [] { HostEntries::OfProcess().ForgetThreads(); });
+  module.def("end_calls", [] {
     OwnerReleases::OfProcess().Close();
     const py::gil_scoped_release without_gil;
-    HostEntries::OfProcess().End();
+    HostEntries::OfProcess().End(std::chrono::steady_clock::now() + kEndWait);
+  });
+  module.def("end_interpreters", [] {
+    const py::gil_scoped_release without_gil;
+    EndInterpreters();
+    HostEntries::OfProcess().EndSettling(std::chrono::steady_clock::now() + kEndWait);
   });
 }
 

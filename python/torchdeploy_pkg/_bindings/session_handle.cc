@@ -13,6 +13,7 @@
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
+#include "python/torchdeploy_pkg/_bindings/host_entries.h"
 #include "python/torchdeploy_pkg/_bindings/host_python.h"
 #include "python/torchdeploy_pkg/_bindings/owner_releases.h"
 #include "python/torchdeploy_pkg/_bindings/value_crossing.h"
@@ -27,7 +28,7 @@ namespace {
 template <typename Work>
 auto InInterpreter(const HostPython& host, Work work) {
   auto result = [&] {
-    const py::gil_scoped_release without_gil;
+    const WithoutHostGil without_gil;
     return work();
   }();
   OwnerReleases::OfProcess().Drain();
