@@ -35,6 +35,7 @@ Code CodeOf(int error_number) {
       return Code::kPermissionDenied;
     case ENOSPC:
     case EDQUOT:  // NOLINT(misc-include-cleaner): <cerrno> has it.
+    case EFBIG:
     case ENOMEM:
     case EMFILE:
     case ENFILE:
