@@ -9,9 +9,9 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 JOBS ?= 2
 
 SOURCES := $(shell find CMakeLists.txt cmake interpreter_lib runtime server python tests/cpp tests/fakes \
-	tests/CMakeLists.txt pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
+	tests/CMakeLists.txt benchmarks/CMakeLists.txt benchmarks/call_overhead.cc pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
-.PHONY: help demo test lint bench clean test-cpp test-python test-sanitizers
+.PHONY: help demo test lint bench soak clean test-cpp test-python test-sanitizers
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -47,8 +47,13 @@ lint: $(VENV)/.requirements ## Check style, types, layering and the usual mistak
 	  -Dpybind11_DIR=$$(python -m pybind11 --cmakedir) >build/tidy.log
 	cmake --build --preset tidy --parallel $(JOBS) >>build/tidy.log || { grep -E 'error|warning' build/tidy.log; exit 1; }
 
-bench: $(VENV)/.installed ## Measure throughput with one interpreter and with several.
+bench: $(VENV)/.installed ## Measure memory, starts, calls, weights and throughput (docs/benchmarks.md).
+	python benchmarks/run_all.py
 	python benchmarks/interpreters.py
+
+MINUTES ?= 10
+soak: $(VENV)/.installed ## Load, resize, end calls, hang and start for MINUTES (10), to find leaks.
+	python benchmarks/soak.py --minutes $(MINUTES)
 
 clean: ## Remove everything that was built; the virtual environment stays.
 	rm -rf build

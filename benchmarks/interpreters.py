@@ -18,27 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from models import TinyLayers, write_tiny_layers
 from rich.console import Console
 from rich.progress import track
 
-from torchdeploy_pkg import Client, Server, package
+from torchdeploy_pkg import Client, Server
 
-LAYERS = 500  # About 10 ms a call, nearly all of it in the interpreter.
 THREADS_PER_INTERPRETER = 2  # One request runs, one waits: no interpreter is ever idle.
-
-
-class TinyLayers(torch.nn.Module):
-    """Many layers with next to no arithmetic: what Python itself costs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(LAYERS))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (batch, 16) to (batch, 16), FP32."""
-        for layer in self.layers:
-            x = torch.relu(layer(x))
-        return x
 
 
 def served_calls_per_second(url: str, interpreters: int, seconds: float) -> float:
@@ -104,7 +90,7 @@ def main() -> None:
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "tiny_layers.pt"
-        package(TinyLayers().eval(), archive, example_inputs=torch.ones(1, 16))
+        write_tiny_layers(archive)
         with (
             Server(archive, interpreters=1, intra_op_threads=1) as one,
             Server(archive, interpreters=n, intra_op_threads=1) as many,

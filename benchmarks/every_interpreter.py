@@ -1,0 +1,59 @@
+"""Doing the same in all interpreters of a manager, at the same time."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchdeploy_pkg import InterpreterManager
+    from torchdeploy_pkg.session import InterpreterSession, Obj
+
+    # Gives a session and the model in its interpreter.
+    Opener = Callable[[int], tuple[InterpreterSession, Obj]]
+
+
+def open_and_call(
+    manager: InterpreterManager, opener: Opener, x: object, before_end: Callable[[], None]
+) -> tuple[float, float]:
+    """Open a replica in each interpreter and call it there once.
+
+    Args:
+        manager: Its interpreters must be free.
+        opener: Called with each slot on a thread of its own.
+        x: What the model is called with.
+        before_end: Called once while all replicas live.
+
+    Returns:
+        Seconds until all were there, and until all had answered.
+    """
+    ready, answered = [], []
+    begin = time.perf_counter()
+    at_ready = threading.Barrier(len(manager), lambda: ready.append(time.perf_counter() - begin))
+    at_answer = threading.Barrier(
+        len(manager), lambda: (answered.append(time.perf_counter() - begin), before_end())
+    )
+
+    def work(slot: int) -> None:
+        try:
+            session, model = opener(slot)
+            with session:
+                at_ready.wait()
+                model(session.from_value(x))
+                at_answer.wait()
+                del model
+                session.global_("gc", "collect")()
+        except BaseException:
+            at_ready.abort()
+            at_answer.abort()
+            raise
+
+    with ThreadPoolExecutor(len(manager)) as pool:
+        list(pool.map(work, range(len(manager))))
+    gc.collect()
+    return ready[0], answered[0]

@@ -1,0 +1,71 @@
+"""The models that are measured, and the archives of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from torchdeploy_pkg import package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAYERS = 500  # About 10 ms a call, nearly all of it in the interpreter.
+WIDE_LAYER_MB = 32
+
+
+class TinyLayers(torch.nn.Module):
+    """Many layers with next to no arithmetic: what Python itself costs."""
+
+    def __init__(self, layers: int = LAYERS) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(layers))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (batch, 16) to (batch, 16), FP32."""
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return x
+
+
+class WideLayers(torch.nn.Module):
+    """Next to nothing but weights; a call reads all of them."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(
+            torch.nn.Linear(8192, 1024, bias=False) for _ in range(layers)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Shape (batch, 8192) to (batch, 1024), FP32: the sum of all layers."""
+        y = x.new_zeros(len(x), 1024)
+        for layer in self.layers:
+            y += layer(x)
+        return y
+
+
+def write_tiny_layers(path: str | Path) -> None:
+    """Package about 10 ms of Python."""
+    torch.manual_seed(0)
+    package(TinyLayers().eval(), path, example_inputs=torch.ones(1, 16))
+
+
+def write_wide_layers(path: str | Path, megabytes: int) -> None:
+    """Package so many megabytes of weights."""
+    torch.manual_seed(0)
+    model = WideLayers(max(1, megabytes // WIDE_LAYER_MB)).eval()
+    package(model, path, example_inputs=torch.ones(1, 8192))
+
+
+def write_large_linear(path: str | Path, megabytes: int) -> None:
+    """Package so many megabytes of weights that take (batch, 16)."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(16, megabytes * 2**20 // 64).eval()
+    package(model, path, example_inputs=torch.ones(1, 16))
+
+
+def write_identity(path: str | Path) -> None:
+    """Package a model that returns what it is given."""
+    package(torch.nn.Identity().eval(), path, example_inputs=torch.ones(1, 16))
