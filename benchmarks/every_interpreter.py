@@ -32,12 +32,18 @@ def open_and_call(
     Returns:
         Seconds until all were there, and until all had answered.
     """
-    ready, answered = [], []
+    moments: list[float] = []
     begin = time.perf_counter()
-    at_ready = threading.Barrier(len(manager), lambda: ready.append(time.perf_counter() - begin))
-    at_answer = threading.Barrier(
-        len(manager), lambda: (answered.append(time.perf_counter() - begin), before_end())
-    )
+
+    def note_moment() -> None:
+        moments.append(time.perf_counter() - begin)
+
+    def note_last_moment() -> None:
+        note_moment()
+        before_end()
+
+    at_ready = threading.Barrier(len(manager), note_moment)
+    at_answer = threading.Barrier(len(manager), note_last_moment)
 
     def work(slot: int) -> None:
         try:
@@ -56,4 +62,5 @@ def open_and_call(
     with ThreadPoolExecutor(len(manager)) as pool:
         list(pool.map(work, range(len(manager))))
     gc.collect()
-    return ready[0], answered[0]
+    ready, answered = moments
+    return ready, answered
