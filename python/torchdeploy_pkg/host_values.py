@@ -48,7 +48,10 @@ def adopt(value: Tensor | Device | Dtype | Layout) -> object:
     """
     torch = sys.modules.get("torch")
     if isinstance(value, Tensor):
-        return _to_numpy(value) if torch is None else torch.from_dlpack(value)
+        if torch is None:
+            return _to_numpy(value)
+        # A capsule: torch's questions to an object that has one take ten times as long.
+        return torch.from_dlpack(value.__dlpack__(max_version=(1, 0)))
     if torch is None:
         return value
     return torch.device(value.name) if isinstance(value, Device) else getattr(torch, value.name)
@@ -59,24 +62,31 @@ def _from_torch_tensor(torch: Any, tensor: Any) -> tuple[object, str | None]:
     if reason is not None:
         return None, f"it is {reason}; a strided, dense tensor with memory can"
     # DLPack has neither requires_grad nor the conjugate and negative bits.
-    plain = tensor.detach().resolve_conj().resolve_neg()
-    return _from_producer(plain)
+    plain = tensor.detach() if tensor.requires_grad else tensor
+    plain = plain.resolve_conj().resolve_neg()
+    if plain.device.type != "cpu":
+        return _from_producer(plain)
+    try:
+        # As __dlpack__ does it, less its questions about streams, which take as long as a call.
+        return torch.utils.dlpack.to_dlpack(plain), None
+    except (BufferError, RuntimeError) as exc:
+        return None, f"its own library does not export it: {exc}"
 
 
 def _why_not_plain(torch: Any, tensor: Any) -> str | None:
-    forms = {
-        "a nested tensor": tensor.is_nested,
-        f"a tensor of layout {tensor.layout}": tensor.layout is not torch.strided,
-        "a tensor subclass without plain memory of its own": (
-            type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
-        ),
-        "a tensor on the meta device": tensor.is_meta,
-        "a tensor without memory": tensor._is_zerotensor(),
-        f"of dtype {tensor.dtype}, which DLPack does not have": (
-            str(tensor.dtype) in _SUBBYTE_DTYPES
-        ),
-    }
-    return next((form for form, given in forms.items() if given), None)
+    if tensor.is_nested:
+        return "a nested tensor"
+    if tensor.layout is not torch.strided:
+        return f"a tensor of layout {tensor.layout}"
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return "a tensor subclass without plain memory of its own"
+    if tensor.is_meta:
+        return "a tensor on the meta device"
+    if tensor._is_zerotensor():
+        return "a tensor without memory"
+    if str(tensor.dtype) in _SUBBYTE_DTYPES:
+        return f"of dtype {tensor.dtype}, which DLPack does not have"
+    return None
 
 
 def _from_torch_name(torch: Any, value: Any) -> Device | Dtype | Layout:
