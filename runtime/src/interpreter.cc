@@ -100,14 +100,19 @@ std::future<void> Interpreter::Do(void (Engine::*operation)()) {
 
 void Interpreter::ReleasesPending(void* interpreter) {
   auto& self = *static_cast<Interpreter*>(interpreter);
+  bool was_pending = false;
   {
     // Held elsewhere only to look at the mailbox, never while an interpreter is waited for.
     const std::lock_guard lock(self.mutex_);
-    self.has_pending_releases_ = true;
+    was_pending = std::exchange(self.has_pending_releases_, true);
     const uint64_t entries = self.engine_ == nullptr ? 0 : self.engine_->entries();
     self.pending_releases_ = {Clock::now() + kReleaseDelay, entries};
   }
-  self.changed_.notify_one();
+  // Else it looks at what is due when it wakes for the earlier one: a busy interpreter's calls
+  // must not wake it each.
+  if (!was_pending) {
+    self.changed_.notify_one();
+  }
 }
 
 void Interpreter::Serve() {
