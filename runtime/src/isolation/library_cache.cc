@@ -27,7 +27,9 @@
 #include "runtime/src/isolation/owned_fd.h"
 #include "torchdeploy/status.h"
 
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -142,10 +144,25 @@ Status WriteAll(int fd, const std::byte* data, size_t size, uint64_t offset,
   return {};
 }
 
+// Whether the new file now holds the first bytes of the original and shares its blocks: what is
+// written next is all that it takes on the disk. Only some file systems can do that.
+bool CloneKeptBytes(int fd, const ElfImage& original, uint64_t kept_bytes) {
+  const OwnedFd source(open(original.identity().path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!source.ok()) {
+    return false;
+  }
+  const auto identity = IdentifyOpenFile(source.get(), original.identity().path);
+  return identity.ok() && *identity == original.identity() &&
+         ioctl(fd, FICLONE, source.get()) == 0 &&
+         ftruncate(fd, static_cast<off_t>(kept_bytes)) == 0;
+}
+
 Status WriteCopy(int fd, const ElfImage& original, const ElfEdit& edit, const std::string& path) {
-  if (Status status = WriteAll(fd, original.bytes().data(), edit.kept_bytes, 0, path);
-      !status.ok()) {
-    return status;
+  if (!CloneKeptBytes(fd, original, edit.kept_bytes)) {
+    if (Status status = WriteAll(fd, original.bytes().data(), edit.kept_bytes, 0, path);
+        !status.ok()) {
+      return status;
+    }
   }
   for (const ElfEdit::Patch& patch : edit.patches) {
     if (Status status = WriteAll(fd, patch.bytes.data(), patch.bytes.size(), patch.offset, path);
