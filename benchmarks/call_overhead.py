@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -71,7 +73,10 @@ def from_python(archive: Path, rounds: int, calls: int) -> tuple[list[float], li
 def from_cpp(archive: Path, source: Path, rounds: int, calls: int) -> list[float]:
     """The same of a C++ host."""
     command = [CPP, archive, source, rounds, calls, WARM_UP_CALLS]
-    output = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE).stdout
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}  # The same Python as here.
+    output = subprocess.run(
+        list(map(str, command)), env=environment, check=True, stdout=subprocess.PIPE
+    ).stdout
     return [outside - inside for outside, inside in json.loads(output)]
 
 

@@ -62,22 +62,35 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
+COLUMNS = ("measure", "figure", "range", "target", "", "note")
+
+
+def cells_of(figure: Figure) -> tuple[str, ...]:
+    """What stands in each of COLUMNS."""
+    unit = figure.unit and f" {figure.unit}"
+    sign = ">=" if figure.at_least else "<="
+    return (
+        figure.measure,
+        f"{figure.value:.3g}{unit}",
+        f"{figure.low:.3g} to {figure.high:.3g}",
+        "" if figure.target is None else f"{sign} {figure.target:g}{unit}",
+        figure.verdict,
+        figure.note,
+    )
+
+
 def table_of(figures: Sequence[Figure]) -> Table:
     """A row for each figure."""
-    table = Table("measure", "figure", "range", "target", "", "note")
+    table = Table(*COLUMNS)
     for figure in figures:
-        unit = figure.unit and f" {figure.unit}"
-        sign = ">=" if figure.at_least else "<="
-        target = "" if figure.target is None else f"{sign} {figure.target:g}{unit}"
-        table.add_row(
-            figure.measure,
-            f"{figure.value:.3g}{unit}",
-            f"{figure.low:.3g} to {figure.high:.3g}",
-            target,
-            figure.verdict,
-            figure.note,
-        )
+        table.add_row(*cells_of(figure))
     return table
+
+
+def markdown_of(figures: Sequence[Figure]) -> str:
+    """The same in Markdown."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *map(cells_of, figures)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def run_in_python(program: str, *arguments: object) -> None:

@@ -1,6 +1,7 @@
 """`make bench`: every measure, each in a process of its own, and one table of all figures.
 
-Run it on a machine that does nothing else. The figures go to build/bench/ as JSON, too.
+Run it on a machine that does nothing else. The figures go to build/bench/, too: as JSON, and as
+the table of docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 
 import click
-from figures import BUILD, FOLDER, Figure, table_of
+from figures import BUILD, FOLDER, Figure, markdown_of, table_of
 from rich.console import Console
 
 MEASURES = (
@@ -58,6 +59,7 @@ def main(quick: bool, only: tuple[str, ...]) -> None:
             failed.append(measure)
         figures += measured or []
     Console(width=max(console.width, TABLE_WIDTH)).print(table_of(figures))
+    (BUILD / "bench" / "table.md").write_text(markdown_of(figures))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
