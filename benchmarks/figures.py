@@ -71,8 +71,8 @@ def cells_of(figure: Figure) -> tuple[str, ...]:
     sign = ">=" if figure.at_least else "<="
     return (
         figure.measure,
-        f"{figure.value:.3g}{unit}",
-        f"{figure.low:.3g} to {figure.high:.3g}",
+        f"{figure.value:.4g}{unit}",
+        f"{figure.low:.4g} to {figure.high:.4g}",
         "" if figure.target is None else f"{sign} {figure.target:g}{unit}",
         figure.verdict,
         figure.note,
