@@ -34,9 +34,9 @@ TEST(CommandLineTest, ListensOnTheLocalHostUnlessToldOtherwise) {
 }
 
 TEST(CommandLineTest, EachOptionIsPassedOn) {
-  const Parsed parsed =
-      Parse({"models", "--host", "0.0.0.0", "--port", "0", "--interpreters", "3",
-             "--intra-op-threads", "2", "--python", "/opt/python", "--cache", "/var/cache", "--pin-cores"});
+  const Parsed parsed = Parse({"models", "--host", "0.0.0.0", "--port", "0", "--interpreters", "3",
+                               "--intra-op-threads", "2", "--python", "/opt/python", "--cache",
+                               "/var/cache", "--pin-cores"});
   ASSERT_TRUE(parsed.options);
   EXPECT_EQ(parsed.options->host, "0.0.0.0");
   EXPECT_EQ(parsed.options->port, 0);
