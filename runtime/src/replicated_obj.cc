@@ -11,7 +11,6 @@
 
 #include "runtime/src/engine_object.h"
 #include "runtime/src/every_slot.h"
-#include "runtime/src/pool.h"
 #include "runtime/src/replica_set.h"
 #include "runtime/src/session_state.h"
 #include "runtime/src/slot_scheduler.h"

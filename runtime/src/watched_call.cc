@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "runtime/src/call_watch.h"
-#include "runtime/src/cancellation.h"
+#include "runtime/src/cancellation.h"  // IWYU pragma: keep (behind a pointer)
 #include "runtime/src/engine_object.h"
 #include "runtime/src/invariant.h"
-#include "runtime/src/pool.h"
 #include "runtime/src/replica_set.h"
 #include "runtime/src/slot_scheduler.h"
 #include "runtime/src/value_crossing.h"
