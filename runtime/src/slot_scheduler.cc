@@ -154,20 +154,22 @@ Status SlotScheduler::Remove(size_t size) {
 }
 
 void SlotScheduler::Limit(size_t count) {
-  std::vector<std::pair<size_t, Job>> jobs;
-  {
-    const std::lock_guard lock(mutex_);
-    limit_ = count;
-    // Those that were left idle before may have somebody to serve now.
-    for (const size_t slot : std::exchange(free_, {})) {
-      if (NextJob next = Offer(slot); next.has_value()) {
-        jobs.emplace_back(slot, *std::move(next));
-      }
-    }
-  }
-  for (auto& [slot, job] : jobs) {
+  for (auto& [slot, job] : LimitTo(count)) {
     Post(slot, std::move(job));
   }
+}
+
+std::vector<std::pair<size_t, SlotScheduler::Job>> SlotScheduler::LimitTo(size_t count) {
+  const std::lock_guard lock(mutex_);
+  limit_ = count;
+  // Those that were left idle before may have somebody to serve now.
+  std::vector<std::pair<size_t, Job>> jobs;
+  for (const size_t slot : std::exchange(free_, {})) {
+    if (NextJob next = Offer(slot); next.has_value()) {
+      jobs.emplace_back(slot, *std::move(next));
+    }
+  }
+  return jobs;
 }
 
 void SlotScheduler::Replace(size_t slot, SlotThread thread) {
@@ -308,24 +310,24 @@ bool SlotScheduler::Holds(std::thread::id thread) const {
 bool SlotScheduler::CouldEnd(std::thread::id thread, std::optional<size_t> wanted) const {
   // Threads that hold a slot and wait are stuck until one of the slots that they would take
   // is seen to be held by somebody who is not: who runs is taken to release in the end.
-  std::map<std::thread::id, std::optional<size_t>> stuck = waiting_holders_;
+  Waits stuck = waiting_holders_;
   stuck.emplace(thread, wanted);
-  const auto can_release = [&](const Slot& slot) { return !stuck.contains(slot.holder); };
   const auto could_be_served = [&](const auto& waiting) {
-    const std::optional<size_t>& wants = waiting.second;
-    if (wants.has_value()) {
-      return can_release(slots_[*wants]);
-    }
-    for (size_t slot = 0; slot < slots_.size(); ++slot) {
-      if (ServesAny(slot) && can_release(slots_[slot])) {
-        return true;
-      }
-    }
-    return false;
+    return CouldBeReleased(waiting.second, stuck);
   };
   while (std::erase_if(stuck, could_be_served) > 0) {
   }
   return !stuck.contains(thread);
+}
+
+bool SlotScheduler::CouldBeReleased(std::optional<size_t> wanted, const Waits& stuck) const {
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    const bool would_do = wanted.has_value() ? slot == *wanted : ServesAny(slot);
+    if (would_do && !stuck.contains(slots_[slot].holder)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void SlotScheduler::Post(size_t slot, Job job) {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "torchdeploy/status.h"
@@ -105,6 +106,9 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
     bool is_removed = false;  // It has left, and is not free.
   };
 
+  // What threads wait for: a slot, or any.
+  using Waits = std::map<std::thread::id, std::optional<size_t>>;
+
   // A job that was given to a slot, or nothing.
   using NextJob = std::optional<Job>;
 
@@ -124,8 +128,11 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   NextJob LetGo(size_t slot);
   [[nodiscard]] bool Holds(std::thread::id thread) const;
   [[nodiscard]] bool CouldEnd(std::thread::id thread, std::optional<size_t> wanted) const;
+  // Whether a slot that would do is held by a thread that is not stuck.
+  [[nodiscard]] bool CouldBeReleased(std::optional<size_t> wanted, const Waits& stuck) const;
 
   // Without it.
+  std::vector<std::pair<size_t, Job>> LimitTo(size_t count);
   void Post(size_t slot, Job job);
   void RunJobs(size_t slot, uint64_t life, Job job);
 
@@ -140,7 +147,7 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   uint64_t lives_ = 0;
   bool closed_ = false;
   // What the threads wait for that hold a slot already.
-  std::map<std::thread::id, std::optional<size_t>> waiting_holders_;
+  Waits waiting_holders_;
 };
 
 // A slot held by this thread until the end of a scope.
