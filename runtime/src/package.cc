@@ -1,6 +1,7 @@
 // The handle of an opened archive.
 #include "torchdeploy/package.h"
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,8 +58,8 @@ ReplicatedObj Package::LoadEntry() const {
   return LoadPickle(entry.package, entry.resource);
 }
 
-Result<InterpreterSession> Package::AcquireSession() const {
-  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(state_->pool(), {});
+Result<InterpreterSession> Package::AcquireSession(std::optional<size_t> slot) const {
+  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(state_->pool(), slot);
   if (!session.ok()) {
     return session.status();
   }

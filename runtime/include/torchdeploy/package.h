@@ -1,6 +1,7 @@
 // An opened archive.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,8 +40,8 @@ class Package {
   [[nodiscard]] Result<std::string> LoadText(const std::string& package,
                                              const std::string& resource) const;
 
-  // self() is the archive's torch.package importer.
-  [[nodiscard]] Result<InterpreterSession> AcquireSession() const;
+  // Of any interpreter, or of the one at `slot`; self() is the archive's torch.package importer.
+  [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
 
  private:
   friend class InterpreterManager;
