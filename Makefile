@@ -8,7 +8,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Debian's protobuf and torch's CPU wheel are as large as they are: two compilers fit 8 GB.
 JOBS ?= 2
 
-SOURCES := $(shell find CMakeLists.txt cmake interpreter_lib runtime server python tests/cpp tests/fakes \
+SOURCES := $(shell find CMakeLists.txt cmake examples interpreter_lib runtime server python tests/cpp tests/fakes \
 	tests/CMakeLists.txt benchmarks/CMakeLists.txt benchmarks/call_overhead.cc pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
 .PHONY: help demo test lint bench soak clean test-cpp test-python test-sanitizers
@@ -70,5 +70,6 @@ $(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
 	@echo "Building in $(BUILD) and installing into $(VENV) ..."
 	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 	  --config-settings=build-dir=$(BUILD) \
+	  --config-settings=cmake.define.TORCHDEPLOY_BUILD_COMPAT=ON \
 	  --config-settings=cmake.define.TORCHDEPLOY_BUILD_TESTS=ON .
 	touch $@
