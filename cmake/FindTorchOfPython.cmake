@@ -22,7 +22,8 @@ configure_file(${TORCH_FOLDER}/include/ATen/dlpack.h
   ${PROJECT_BINARY_DIR}/include/dlpack/dlpack.h COPYONLY)
 add_library(dlpack INTERFACE)
 add_library(dlpack::dlpack ALIAS dlpack)
-target_include_directories(dlpack SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/include)
+target_include_directories(dlpack SYSTEM INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
 
 add_library(td_torch INTERFACE)
 target_include_directories(td_torch SYSTEM INTERFACE

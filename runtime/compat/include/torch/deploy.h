@@ -10,9 +10,10 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-// Programs get irange, torch::jit::IValue and torch::ones through this header.
+// Programs get c10::irange, torch::jit::IValue and the reader interface through this header.
 #include <ATen/core/ivalue.h>
 #include <torch/csrc/api/include/torch/imethod.h>
 #include <torch/csrc/jit/serialization/import.h>  // IWYU pragma: export
