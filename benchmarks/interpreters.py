@@ -17,8 +17,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
-from models import TinyLayers, write_tiny_layers
+from models import write_tiny_layers
+from plain_processes import bare_calls_per_second
 from rich.console import Console
 from rich.progress import track
 
@@ -48,25 +48,6 @@ def served_calls_per_second(url: str, interpreters: int, seconds: float) -> floa
     for client in clients:
         client.close()
     return calls / elapsed_s
-
-
-def calls_in_process(seconds: float) -> int:
-    """Calls of the model without a server, on one thread."""
-    torch.set_num_threads(1)
-    model = TinyLayers().eval()
-    x = torch.ones(1, 16)
-    calls = 0
-    with torch.inference_mode():
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            model(x)
-            calls += 1
-    return calls
-
-
-def bare_calls_per_second(pool: ProcessPoolExecutor, processes: int, seconds: float) -> float:
-    """The same from some processes at once; the pool has at least so many."""
-    return sum(pool.map(calls_in_process, [seconds] * processes)) / seconds
 
 
 def print_rows(console: Console, what: str, n: int, rows: list[tuple[float, float]]) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from figures import Figure, command_of, median_of
-from models import TinyLayers, write_tiny_layers
+from models import write_tiny_layers
+from plain_processes import bare_calls_per_second
 
 from torchdeploy_pkg import InterpreterManager
 
@@ -35,25 +36,6 @@ def calls_per_second(pool: ThreadPoolExecutor, model: ReplicatedObj, seconds: fl
 
     calls = sum(pool.map(call, range(THREADS)))
     return calls / (time.perf_counter() - begin)
-
-
-def calls_in_process(seconds: float) -> int:
-    """Calls of the model in a plain process, on one thread."""
-    torch.set_num_threads(1)
-    model = TinyLayers().eval()
-    x = torch.ones(1, 16)
-    calls = 0
-    with torch.inference_mode():
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            model(x)
-            calls += 1
-    return calls
-
-
-def bare_calls_per_second(pool: ProcessPoolExecutor, processes: int, seconds: float) -> float:
-    """The same from some processes at once; the pool has at least so many."""
-    return sum(pool.map(calls_in_process, [seconds] * processes)) / seconds
 
 
 def measure(quick: bool) -> list[Figure]:
