@@ -105,38 +105,35 @@ td_engine* Engine::Enter() {
   return engine_;
 }
 
-Result<td_object> Engine::OpenPackage(const std::string& name, Tensor archive) {
+template <typename Operation>
+Result<td_object> Engine::ObjectOf(const Value& value, Operation operation) {
   LaidOutValues values;
   td_value* const place = values.NewBlock(1);
-  Status status = values.LayOut(std::move(archive), *place);
+  Status status = values.LayOut(value, *place);
   if (!status.ok()) {
     return status;
   }
   td_object object = 0;
   td_error error{};
-  const td_code code = api_.open_package(Enter(), name.c_str(), place, &object, &error);
+  const td_code code = operation(place, &object, &error);
   if (code != TD_OK) {
     return TakeError(api_, code, error);
   }
   return object;
 }
 
+Result<td_object> Engine::OpenPackage(const std::string& name, Tensor archive) {
+  return ObjectOf(std::move(archive), [&](td_value* place, td_object* object, td_error* error) {
+    return api_.open_package(Enter(), name.c_str(), place, object, error);
+  });
+}
+
 Result<td_object> Engine::LoadPickle(td_object importer, const std::string& package,
                                      const std::string& resource, Tensor archive) {
-  LaidOutValues values;
-  td_value* const place = values.NewBlock(1);
-  Status status = values.LayOut(std::move(archive), *place);
-  if (!status.ok()) {
-    return status;
-  }
-  td_object object = 0;
-  td_error error{};
   const td_pickle pickle{package.c_str(), resource.c_str()};
-  const td_code code = api_.load_pickle(Enter(), importer, &pickle, place, &object, &error);
-  if (code != TD_OK) {
-    return TakeError(api_, code, error);
-  }
-  return object;
+  return ObjectOf(std::move(archive), [&](td_value* place, td_object* object, td_error* error) {
+    return api_.load_pickle(Enter(), importer, &pickle, place, object, error);
+  });
 }
 
 Result<td_object> Engine::Global(const std::string& module, const std::string& name) {
@@ -232,19 +229,9 @@ Result<Value> Engine::ToValue(td_object object) {
 }
 
 Result<td_object> Engine::FromValue(const Value& value) {
-  LaidOutValues values;
-  td_value* const place = values.NewBlock(1);
-  Status status = values.LayOut(value, *place);
-  if (!status.ok()) {
-    return status;
-  }
-  td_object object = 0;
-  td_error error{};
-  const td_code code = api_.from_value(Enter(), place, &object, &error);
-  if (code != TD_OK) {
-    return TakeError(api_, code, error);
-  }
-  return object;
+  return ObjectOf(value, [&](td_value* place, td_object* object, td_error* error) {
+    return api_.from_value(Enter(), place, object, error);
+  });
 }
 
 Status Engine::RegisterModule(const std::string& name, const std::string& source) {
@@ -264,19 +251,9 @@ Result<Value> Engine::Pickle(td_object object, td_object importer) {
 }
 
 Result<td_object> Engine::Unpickle(td_object importer, const Value& pickled) {
-  LaidOutValues values;
-  td_value* const place = values.NewBlock(1);
-  Status status = values.LayOut(pickled, *place);
-  if (!status.ok()) {
-    return status;
-  }
-  td_object object = 0;
-  td_error error{};
-  const td_code code = api_.unpickle(Enter(), importer, place, &object, &error);
-  if (code != TD_OK) {
-    return TakeError(api_, code, error);
-  }
-  return object;
+  return ObjectOf(pickled, [&](td_value* place, td_object* object, td_error* error) {
+    return api_.unpickle(Enter(), importer, place, object, error);
+  });
 }
 
 void Engine::Reset() {

@@ -66,6 +66,9 @@ class Engine {
 
   // The engine for one more operation that enters the interpreter.
   td_engine* Enter();
+  // What `operation` makes of `value`, laid out for the waist.
+  template <typename Operation>
+  Result<td_object> ObjectOf(const Value& value, Operation operation);
   Result<Value> Take(td_value& value, AliasedTensors aliased);
 
   const td_engine_api api_;
