@@ -1,41 +1,28 @@
-// Torch's and Python's modes and settings, kept as a call found them.
+// What a call may set and must not leave behind.
 #pragma once
 
-#include <memory>
-
-#include "interpreter_lib/src/py_ref.h"
+#include "interpreter_lib/src/intra_op_threads.h"
+#include "interpreter_lib/src/settings_at_rest.h"
 
 namespace torchdeploy {
 
-// Where Python keeps the settings that C++ does not, and what puts them back.
-struct PythonSettings {
-  PyRef warnings;                 // The module's dict.
-  PyRef device;                   // The dict of torch.utils._device.
-  PyRef global_device_context;    // torch._GLOBAL_DEVICE_CONTEXT, a threading.local.
-  PyRef restore_warning_filters;  // torchdeploy_engine.settings.restore_...
-  PyRef restore_deterministic;
-};
-
-// Saves at construction and restores at destruction, also when the call raised:
-// grad, inference and autocast modes, torch function and dispatch modes, default dtype and
-// device, deterministic algorithms, float32 precision, warning filters, and the number of
+// At its destruction, also when the call raised, everything is as before: grad, inference and
+// autocast modes, torch function and dispatch modes, the interpreter's settings, and the number of
 // intra-op threads, which during its lifetime is `intra_op_threads`.
 //
-// Made and destroyed inside the interpreter on one thread, with no Python error set. Cheap: a
-// trivial call takes 6.5 us in all. Settings that are one per interpreter, not one per thread,
-// are mixed up when two calls that change them overlap in one interpreter.
+// Made and destroyed inside the interpreter on one thread, with no Python error set. One at a time
+// on a thread. Settings that are one per interpreter, not one per thread, are mixed up when two
+// calls that change them overlap in one interpreter.
 class CallState {
  public:
-  CallState(const PythonSettings& settings, int intra_op_threads);
+  CallState(const SettingsAtRest& settings, int intra_op_threads);
   CallState(const CallState&) = delete;
   CallState& operator=(const CallState&) = delete;
   ~CallState();
 
  private:
-  struct Saved;
-
-  const PythonSettings& settings_;
-  std::unique_ptr<const Saved> saved_;
+  const SettingsAtRest& settings_;
+  const IntraOpThreads threads_;
 };
 
 }  // namespace torchdeploy

@@ -81,7 +81,7 @@ td_code Enter(td_engine* engine, td_error* error, Body body) noexcept {
 template <typename Body>
 td_code EnterModel(td_engine* engine, td_error* error, Body body) noexcept {
   return Enter(engine, error, [&] {
-    const CallState state(engine->functions.settings, engine->intra_op_threads);
+    const CallState state(*engine->functions.settings, engine->intra_op_threads);
     body();
   });
 }
@@ -131,7 +131,7 @@ PyRef Keywords(td_engine* engine, const td_arguments& arguments) {
 
 PyRef CallPython(td_engine* engine, td_object callable, const td_arguments& arguments) {
   // Restored before the result is converted, so that no mode of the model sees that.
-  const CallState state(engine->functions.settings, engine->intra_op_threads);
+  const CallState state(*engine->functions.settings, engine->intra_op_threads);
   const PyRef function = engine->objects.Get(callable);
   const PyRef positional = Positional(engine, arguments);
   const PyRef keywords = Keywords(engine, arguments);

@@ -3,6 +3,7 @@
 
 #include <Python.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,7 @@
 #include "interpreter_lib/src/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
+#include "interpreter_lib/src/settings_at_rest.h"
 
 namespace torchdeploy {
 
@@ -75,11 +77,6 @@ PyRef Attribute(const PyRef& object, const char* name) {
   return Take(PyObject_GetAttrString(object.get(), name));
 }
 
-PyRef DictOf(const char* module) {
-  const PyRef imported = Take(PyImport_ImportModule(module));
-  return PyRef::Share(PyModule_GetDict(imported.get()));
-}
-
 }  // namespace
 
 void InitializePython(const td_options& options) {
@@ -123,12 +120,11 @@ void LoadEngineFunctions(const td_options& options, EngineFunctions* functions) 
   functions->reset = Attribute(boot, "reset");
   functions->stop = Attribute(boot, "stop");
 
-  const PyRef settings = LoadModule("settings", kSettingsText);
-  functions->settings = {DictOf("warnings"), DictOf("torch.utils._device"),
-                         Attribute(Take(PyImport_ImportModule("torch")), "_GLOBAL_DEVICE_CONTEXT"),
-                         Attribute(settings, "restore_warning_filters"),
-                         Attribute(settings, "restore_deterministic")};
   Take(PyObject_CallMethod(boot.get(), "start", "Ii", options.slot, options.intra_op_threads));
+
+  const PyRef settings = LoadModule("settings", kSettingsText);
+  functions->settings = std::make_unique<const SettingsAtRest>(
+      Attribute(settings, "restore_warning_filters"), Attribute(settings, "restore_deterministic"));
 }
 
 }  // namespace torchdeploy

@@ -1,9 +1,11 @@
 // Starting the Python interpreter of this library, and the Python code that the engine uses.
 #pragma once
 
+#include <memory>
+
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/call_state.h"
 #include "interpreter_lib/src/py_ref.h"
+#include "interpreter_lib/src/settings_at_rest.h"
 
 namespace torchdeploy {
 
@@ -20,7 +22,7 @@ struct EngineFunctions {
   PyRef interruption;  // The class of what Interruption raises.
   PyRef reset;
   PyRef stop;
-  PythonSettings settings;
+  std::unique_ptr<const SettingsAtRest> settings;
 };
 
 // Initialises Python as `options` say; the calling thread is then inside the interpreter.

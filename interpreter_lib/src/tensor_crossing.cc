@@ -108,6 +108,12 @@ std::string WhyNotPlain(const at::Tensor& tensor) {
   return "";
 }
 
+// With the conjugate and negative bits in the memory. To ask torch when there are none takes as
+// long as all else.
+at::Tensor Resolved(const at::Tensor& tensor) {
+  return tensor.is_conj() || tensor.is_neg() ? tensor.resolve_conj().resolve_neg() : tensor;
+}
+
 [[noreturn]] void Refuse(PyObject* object, const Place& place, const std::string& reason) {
   const auto name = PyRef::Take(
       PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__qualname__"));
@@ -148,8 +154,7 @@ DLManagedTensorVersioned* ExportTensor(PyObject* object, ReleaseQueue& releases,
   try {
     const at::NoGradGuard no_grad;
     // variable_data() detaches without a view relation and without a Python wrapper.
-    auto exported = std::make_unique<ExportedTensor>(
-        tensor.resolve_conj().resolve_neg().variable_data(), releases);
+    auto exported = std::make_unique<ExportedTensor>(Resolved(tensor).variable_data(), releases);
     // torch exports some of its dtypes as others.
     if (at::toScalarType(exported->managed.dl_tensor.dtype) != tensor.scalar_type()) {
       Refuse(object, place, reason_of_dlpack());

@@ -41,23 +41,13 @@ class CallArguments {
   Status LayOut(const std::vector<Value>& args, const Kwargs& kwargs) {
     arguments_.positional = values_.NewBlock(args.size());
     arguments_.positional_size = args.size();
-    arguments_.keyword_values = values_.NewBlock(kwargs.size());
-    arguments_.keyword_size = kwargs.size();
     for (size_t i = 0; i < args.size(); ++i) {
       Status status = values_.LayOut(args[i], arguments_.positional[i]);
       if (!status.ok()) {
         return status;
       }
     }
-    for (size_t i = 0; i < kwargs.size(); ++i) {
-      keywords_.push_back(TextView(kwargs[i].first));
-      Status status = values_.LayOut(kwargs[i].second, arguments_.keyword_values[i]);
-      if (!status.ok()) {
-        return status;
-      }
-    }
-    arguments_.keywords = keywords_.data();
-    return {};
+    return kwargs.empty() ? Status() : LayOutKeywords(kwargs);
   }
 
   void LayOutObjects(const std::vector<td_object>& args) {
@@ -72,6 +62,20 @@ class CallArguments {
   td_arguments* get() { return &arguments_; }
 
  private:
+  Status LayOutKeywords(const Kwargs& kwargs) {
+    arguments_.keyword_values = values_.NewBlock(kwargs.size());
+    arguments_.keyword_size = kwargs.size();
+    for (size_t i = 0; i < kwargs.size(); ++i) {
+      keywords_.push_back(TextView(kwargs[i].first));
+      Status status = values_.LayOut(kwargs[i].second, arguments_.keyword_values[i]);
+      if (!status.ok()) {
+        return status;
+      }
+    }
+    arguments_.keywords = keywords_.data();
+    return {};
+  }
+
   LaidOutValues values_;
   std::vector<td_text> keywords_;
   td_arguments arguments_{};

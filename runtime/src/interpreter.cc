@@ -105,11 +105,13 @@ void Interpreter::ReleasesPending(void* interpreter) {
     // Held elsewhere only to look at the mailbox, never while an interpreter is waited for.
     const std::lock_guard lock(self.mutex_);
     was_pending = std::exchange(self.has_pending_releases_, true);
-    const uint64_t entries = self.engine_ == nullptr ? 0 : self.engine_->entries();
-    self.pending_releases_ = {Clock::now() + kReleaseDelay, entries};
+    self.pending_releases_.entries = self.engine_ == nullptr ? 0 : self.engine_->entries();
+    // Else they are done when the earlier ones are due: a busy interpreter's calls must not wake
+    // its thread each, nor look at the clock.
+    if (!was_pending) {
+      self.pending_releases_.due = Clock::now() + kReleaseDelay;
+    }
   }
-  // Else it looks at what is due when it wakes for the earlier one: a busy interpreter's calls
-  // must not wake it each.
   if (!was_pending) {
     self.changed_.notify_one();
   }

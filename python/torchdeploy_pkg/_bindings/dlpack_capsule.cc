@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include <dlpack/dlpack.h>
@@ -11,7 +10,7 @@
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 
-#include "python/torchdeploy_pkg/_bindings/owner_releases.h"
+#include "python/torchdeploy_pkg/_bindings/host_tensor.h"
 
 namespace torchdeploy {
 
@@ -40,35 +39,13 @@ void Delete(Managed* managed) {
   }
 }
 
-// A tensor of the host's Python, and what the runtime sees of it.
-template <typename Managed>
-struct HostTensor : HostOwned {
-  explicit HostTensor(Managed* produced) : original(produced) {
-    view.version = {DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
-    view.flags = 0;
-    if constexpr (std::is_same_v<Managed, DLManagedTensorVersioned>) {
-      view.flags = original->flags;
-    }
-    view.dl_tensor = original->dl_tensor;
-    view.manager_ctx = this;
-    view.deleter = [](DLManagedTensorVersioned* self) {
-      OwnerReleases::OfProcess().Push(
-          std::unique_ptr<HostOwned>(static_cast<HostTensor*>(self->manager_ctx)));
-    };
-  }
-  ~HostTensor() override { Delete(original); }
-
-  Managed* const original;
-  DLManagedTensorVersioned view;
-};
-
 template <typename Managed>
 Tensor Take(py::handle capsule) {
   using Names = CapsuleNames<Managed>;
   auto* const managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), Names::kFresh));
-  auto tensor = std::make_unique<HostTensor<Managed>>(managed);
+  Tensor tensor = TakeProduced(managed);
   PyCapsule_SetName(capsule.ptr(), Names::kUsed);  // From here on it is ours to delete.
-  return Tensor::FromDLPack(&tensor.release()->view);
+  return tensor;
 }
 
 template <typename Managed>

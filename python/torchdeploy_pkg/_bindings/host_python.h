@@ -7,6 +7,8 @@
 
 #include "torchdeploy/status.h"
 
+#include "python/torchdeploy_pkg/_bindings/host_torch.h"
+
 namespace torchdeploy {
 
 // The functions of torchdeploy_pkg.runtime that know torch, numpy and the exceptions.
@@ -17,6 +19,7 @@ struct HostPython {
   pybind11::object as_plain;
   pybind11::object adopt;
   pybind11::object make_error;
+  HostTorch torch;
 
   // Raises the exception of `status`. REQUIRES: !status.ok().
   [[noreturn]] void Raise(const Status& status) const;

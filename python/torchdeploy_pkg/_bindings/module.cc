@@ -82,6 +82,7 @@ class NativeObj {
                                 std::optional<double> timeout_s) const {
     auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
     auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
+    OwnerReleases::DrainSoon();
     Result<Value> result = CallWithoutGil(std::move(values), std::move(named), Within(timeout_s));
     OwnerReleases::OfProcess().Drain();
     return ToPython(host_, ValueOrRaise(host_, std::move(result)));

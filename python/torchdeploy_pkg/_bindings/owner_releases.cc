@@ -9,6 +9,12 @@
 
 namespace torchdeploy {
 
+namespace {
+
+thread_local bool drains_soon = false;
+
+}  // namespace
+
 OwnerReleases& OwnerReleases::OfProcess() {
   // Never destroyed: interpreters drop tensors until the process is gone.
   static auto* const releases = new OwnerReleases;  // NOLINT(cppcoreguidelines-owning-memory)
@@ -19,13 +25,18 @@ void OwnerReleases::Push(std::unique_ptr<HostOwned> owned) {
   // Py_AddPendingCall() needs no GIL, but a living Python: so it is within the lock.
   const std::lock_guard lock(mutex_);
   owned_.push_back(std::move(owned));
-  if (!closed_ && !main_thread_asked_) {
+  if (!drains_soon && !closed_ && !main_thread_asked_) {
     // Fails when Python's own short queue is full; the next Push() or Drain() makes up for it.
     main_thread_asked_ = Py_AddPendingCall(&DrainOnMainThread, this) == 0;
   }
 }
 
+void OwnerReleases::DrainSoon() {
+  drains_soon = true;
+}
+
 void OwnerReleases::Drain() {
+  drains_soon = false;
   std::vector<std::unique_ptr<HostOwned>> owned;
   {
     const std::lock_guard lock(mutex_);

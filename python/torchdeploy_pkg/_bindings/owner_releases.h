@@ -23,9 +23,12 @@ class OwnerReleases {
  public:
   static OwnerReleases& OfProcess();
 
-  // Never waits for a GIL. The main thread is asked to destroy `owned`, unless another
-  // thread's Drain() comes first.
+  // Never waits for a GIL. The main thread is asked to destroy `owned`, unless this thread said
+  // DrainSoon(), or another thread's Drain() comes first.
   void Push(std::unique_ptr<HostOwned> owned);
+
+  // Says that this thread will call Drain() after the call that it is about to make.
+  static void DrainSoon();
 
   // Destroys what was pushed. REQUIRES: the host's GIL.
   void Drain();

@@ -2,6 +2,7 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -74,10 +75,13 @@ class Conversion {
     }
     Value value;
     if (object.is_none() || FromScalar(object, place, value) ||
-        FromContainer(object, place, value) || FromNative(object, place, value)) {
+        FromContainer(object, place, value)) {
       return value;
     }
-    return FromForeign(object, place);
+    if (std::optional<Tensor> tensor = host_.torch.Take(object); tensor.has_value()) {
+      return *std::move(tensor);
+    }
+    return FromNative(object, place, value) ? value : FromForeign(object, place);
   }
 
  private:

@@ -34,7 +34,10 @@ struct PythonMaker {
   py::object operator()(const Device& value) const { return host.adopt(value); }
   py::object operator()(const Dtype& value) const { return host.adopt(value); }
   py::object operator()(const Layout& value) const { return host.adopt(value); }
-  py::object operator()(const Tensor& value) const { return host.adopt(value); }
+  py::object operator()(const Tensor& value) const {
+    py::object made = host.torch.Make(value);
+    return made ? made : host.adopt(value);
+  }
 
   py::object operator()(const List& items) const {
     py::list list(items.size());

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -128,6 +129,7 @@ def test_subclasses_of_containers_arrive_as_their_base(echo: ReplicatedObj) -> N
         torch.randn(4).to(torch.float8_e4m3fn),
         *(torch.tensor(3.0), torch.empty(0, 3), torch.randn(3, 4).t(), torch.randn(9)[1::3]),
         *(torch.ones(1).expand(3, 2), torch.randn(3, dtype=torch.cfloat).conj()),
+        torch.randn(3, dtype=torch.cfloat).conj().imag,
         *(torch.ones(2, requires_grad=True), nn.Parameter(torch.ones(2))),
     ],
     ids=lambda tensor: f"{tensor.dtype}{list(tensor.shape)}",
@@ -159,6 +161,17 @@ def test_input_is_not_copied_on_its_way(one_interpreter: ReplicatedObj) -> None:
     assert torch.equal(one_interpreter(torch.ones(2), do="add"), torch.ones(2))
 
 
+def test_input_is_let_go_after_the_call(echo: ReplicatedObj) -> None:
+    array = np.zeros(2, dtype=np.float32)
+    before = sys.getrefcount(array)
+    for _ in range(3):
+        echo(torch.from_numpy(array))
+    deadline = time.monotonic() + 30
+    while sys.getrefcount(array) > before:
+        assert time.monotonic() < deadline, "an interpreter still holds its input"
+        time.sleep(0.001)
+
+
 def test_result_that_aliases_a_buffer_belongs_to_the_caller(
     one_interpreter: ReplicatedObj,
 ) -> None:
@@ -180,10 +193,12 @@ def test_result_that_aliases_a_buffer_belongs_to_the_caller(
         ("\ud800", "lone surrogate"),
         (torch.eye(2).to_sparse(), "torch.sparse_coo"),
         (torch.empty(2, device="meta"), "meta device"),
+        (torch._efficientzerotensor((2,)), "without memory"),
+        (torch.empty(2, dtype=torch.uint4), "torch.uint4"),
         (np.ma.masked_array([1.0], [True]), "mask"),
         (np.array(["2020"], dtype="M8[Y]"), "numpy.ndarray cannot cross"),
     ],
-    ids=lambda case: str(case)[:20],
+    ids=lambda case: case[:20] if isinstance(case, str) else type(case).__name__,
 )
 def test_value_that_cannot_cross_is_named(echo: ReplicatedObj, value: object, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
