@@ -1,5 +1,6 @@
 #include "runtime/src/pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "runtime/src/archive_file.h"
 #include "runtime/src/call_watch.h"
+#include "runtime/src/core_pinning.h"
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_choice.h"
 #include "runtime/src/engine_loader.h"
@@ -105,8 +107,7 @@ Status Pool::Resize(size_t interpreters) {
     }
     return status;
   }
-  Result<std::vector<Interpreter*>> leased =
-      InterpreterStock::OfProcess().Lease(loader_, before, interpreters - before, traits_);
+  const Result<std::vector<Interpreter*>> leased = LeaseBesideCalls(before, interpreters);
   if (!leased.ok()) {
     return leased.status();
   }
@@ -117,6 +118,24 @@ Status Pool::Resize(size_t interpreters) {
     scheduler_->Add(ThreadOf(interpreter));
   }
   return {};
+}
+
+Result<std::vector<Interpreter*>> Pool::LeaseBesideCalls(size_t first, size_t end) const {
+  InterpreterStock& stock = InterpreterStock::OfProcess();
+  const size_t cores = UsableCores().size();
+  const size_t at_once = first < cores ? cores - first : 1;
+  std::vector<Interpreter*> all;
+  while (first + all.size() < end) {
+    const size_t slot = first + all.size();
+    const Result<std::vector<Interpreter*>> leased =
+        stock.Lease(loader_, slot, std::min(at_once, end - slot), traits_);
+    if (!leased.ok()) {
+      stock.GiveBack(all);
+      return leased.status();
+    }
+    all.insert(all.end(), leased->begin(), leased->end());
+  }
+  return all;
 }
 
 void Pool::GiveRegisteredModules(Engine& engine) {

@@ -66,6 +66,10 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Pool(std::shared_ptr<EngineLoader> loader, std::unique_ptr<CallWatch> watch,
        InterpreterTraits traits, std::function<void(const std::string&)> log);
 
+  // Interpreters for the slots from `first` to before `end`. As many are started at once as there
+  // are cores that the interpreters before `first` do not need: to start one takes a core for
+  // seconds, and calls would wait for it.
+  [[nodiscard]] Result<std::vector<Interpreter*>> LeaseBesideCalls(size_t first, size_t end) const;
   void Settle(size_t slot, Interpreter* interpreter);
   std::vector<Interpreter*> EvictFrom(size_t slot);
   // REQUIRES: modules_mutex_ is held.
