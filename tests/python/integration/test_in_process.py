@@ -194,7 +194,8 @@ def test_result_that_aliases_a_buffer_belongs_to_the_caller(
         (torch.eye(2).to_sparse(), "torch.sparse_coo"),
         (torch.empty(2, device="meta"), "meta device"),
         (torch._efficientzerotensor((2,)), "without memory"),
-        (torch.empty(2, dtype=torch.uint4), "torch.uint4"),
+        # torch's stubs do not know it.
+        (torch.empty(2, dtype=torch.uint4), "torch.uint4"),  # type: ignore[attr-defined]
         (np.ma.masked_array([1.0], [True]), "mask"),
         (np.array(["2020"], dtype="M8[Y]"), "numpy.ndarray cannot cross"),
     ],
