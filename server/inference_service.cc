@@ -1,23 +1,20 @@
 #include "server/inference_service.h"
 
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/infer_call.h"
 #include "server/infer_messages.h"
 #include "server/model_registry.h"
-#include "server/request_decoder.h"
-#include "server/response_encoder.h"
 #include "server/serving_gate.h"
 #include "server/status_mapping.h"
 #include "server/version.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/value.h"
 
 #include "open_inference_grpc.pb.h"
 #include <google/protobuf/repeated_ptr_field.h>
@@ -128,30 +125,7 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   if (!found.ok()) {
     return FinishWith(context, found.status());
   }
-  const std::shared_ptr<const Model>& model = *found;
-  const auto shared_request = messages->shared_request();
-  Result<Arguments> arguments = DecodeRequest(shared_request, model->manifest);
-  if (!arguments.ok()) {
-    return FinishWith(context, arguments.status());
-  }
-  response->set_model_name(model->name);
-  response->set_model_version(model->version);
-  response->set_id(request->id());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  // On the interpreter's own thread, before it takes its next call: until then nobody writes
-  // to the model's memory, and the response copies it.
-  auto finish = [context, reactor, response, shared_request, model](const Result<Value>& result) {
-    Status status = result.status();
-    if (result.ok()) {
-      const std::span<const TensorSpec> declared =
-          model->manifest ? std::span(model->manifest->outputs) : std::span<const TensorSpec>();
-      status = EncodeResponse(*result, declared, *shared_request, response);
-    }
-    reactor->Finish(ToGrpcStatus(status, context));
-  };
-  model->entry.CallAsync(std::move(arguments->positional), std::move(arguments->keywords),
-                         std::move(finish));
-  return reactor;
+  return InferCall::Begin(context, messages->shared_request(), response, *found);
 }
 
 }  // namespace torchdeploy::server

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "server/request_queue.h"
 #include "torchdeploy/manifest.h"
-#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -20,7 +20,7 @@ struct Model {
   std::string name;
   std::string version;
   std::optional<Manifest> manifest;
-  ReplicatedObj entry;
+  std::shared_ptr<RequestQueue> queue;  // Of its entry.
 };
 
 // Thread-safe. A model stays usable for whoever got it.

@@ -17,6 +17,8 @@
 #include "server/listen_address.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
+#include "server/model_settings.h"
+#include "server/request_queue.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/package.h"
@@ -117,11 +119,34 @@ Status Server::LoadArchive(const ArchiveLocation& archive) {
     version = manifest ? manifest->version : "1";
     AddToHealth(name);
   }
+  const Result<ModelSettings> settings = SettingsOf(archive, manifest);
+  if (!settings.ok()) {
+    return settings.status();
+  }
   ReplicatedObj entry = package->LoadEntry();
   if (Status status = entry.LoadEverywhere(); !status.ok()) {
     return status;
   }
-  return registry_.Add({name, version, manifest, std::move(entry)});
+  auto queue = std::make_shared<RequestQueue>(std::move(entry), settings->queue,
+                                              [this] { return manager_->size(); });
+  return registry_.Add({name, version, manifest, std::move(queue)});
+}
+
+Result<ModelSettings> Server::SettingsOf(const ArchiveLocation& archive,
+                                         const std::optional<Manifest>& manifest) const {
+  ModelSettings settings{options_.queue};
+  if (!archive.settings.empty()) {
+    if (Status status = ReadModelSettings(archive.settings, &settings); !status.ok()) {
+      return status;
+    }
+  }
+  const bool can_join = manifest && manifest->batch_dimension == 0;
+  if (settings.queue.batching.most_rows > 1 && !can_join) {
+    return Status(Code::kInvalidArgument,
+                  "batching.max_size is " + std::to_string(settings.queue.batching.most_rows) +
+                      ", but the archive's manifest does not have batch_dimension 0");
+  }
+  return settings;
 }
 
 void Server::AddToHealth(const std::string& name) {

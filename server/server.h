@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
@@ -9,7 +10,10 @@
 #include "server/inference_service.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
+#include "server/model_settings.h"
+#include "server/request_queue.h"
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -18,7 +22,8 @@ namespace torchdeploy::server {
 struct ServerOptions {
   std::string path;  // One archive, or a folder NAME/VERSION/*.pt.
   std::string host = "127.0.0.1";
-  int port = 8001;  // 0: any that is free.
+  int port = 8001;           // 0: any that is free.
+  QueueSettings queue = {};  // Of each model that says nothing else.
   Options runtime;
 };
 
@@ -51,6 +56,8 @@ class Server {
   explicit Server(ServerOptions options);
   Status Bind();
   Status LoadArchive(const ArchiveLocation& archive);
+  [[nodiscard]] Result<ModelSettings> SettingsOf(const ArchiveLocation& archive,
+                                                 const std::optional<Manifest>& manifest) const;
   // As a service that does not serve yet.
   void AddToHealth(const std::string& name);
   // Of every name in it.

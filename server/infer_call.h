@@ -1,0 +1,45 @@
+// One inference from its request to its answer.
+#pragma once
+
+#include <memory>
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/model_registry.h"
+#include "server/request_queue.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+// Ended when its client gives up. gRPC owns it until the RPC is over.
+class InferCall final : public grpc::ServerUnaryReactor {
+ public:
+  // Answers an error, or has the model's queue answer. To be returned by the RPC's handler: until
+  // then gRPC calls nothing here.
+  static grpc::ServerUnaryReactor* Begin(
+      grpc::CallbackServerContext* context,
+      std::shared_ptr<const inference::ModelInferRequest> request,
+      inference::ModelInferResponse* response, std::shared_ptr<const Model> model);
+
+  InferCall(grpc::CallbackServerContext* context,
+            std::shared_ptr<const inference::ModelInferRequest> request,
+            inference::ModelInferResponse* response, std::shared_ptr<const Model> model);
+
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  Status Submit();
+  void Answer(const Result<Value>& result);
+
+  grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<const inference::ModelInferRequest> request_;
+  inference::ModelInferResponse* const response_;
+  const std::shared_ptr<const Model> model_;
+  RequestQueue::Ticket ticket_;
+};
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,76 @@
+#include "server/queued_request.h"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include <grpcpp/alarm.h>
+
+#include "server/joined_arguments.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+namespace torchdeploy::server {
+
+QueuedRequest::QueuedRequest(Request request, std::optional<Rows> rows)
+    : arguments_(std::move(request.arguments)),
+      rows_(std::move(rows)),
+      deadline_(request.deadline),
+      done_(std::move(request.done)) {}
+
+void QueuedRequest::WatchDeadline() {
+  if (!deadline_.has_value()) {
+    return;
+  }
+  using SystemClock = std::chrono::system_clock;  // gRPC knows no other.
+  const auto left = std::chrono::duration_cast<SystemClock::duration>(
+      *deadline_ - std::chrono::steady_clock::now());
+  alarm_.Set(SystemClock::now() + left, [weak = weak_from_this()](bool is_due) {
+    const auto self = weak.lock();
+    if (is_due && self != nullptr) {
+      self->EndEarly({Code::kDeadlineExceeded, "The request was over its timeout."});
+    }
+  });
+}
+
+bool QueuedRequest::HandTo(std::function<void()> leave) {
+  const std::lock_guard lock(mutex_);
+  if (done_ == nullptr) {
+    return false;
+  }
+  leave_ = std::move(leave);
+  return true;
+}
+
+bool QueuedRequest::Answer(Result<Value> result) {
+  ReplicatedObj::Callback done;
+  {
+    const std::lock_guard lock(mutex_);
+    done = std::exchange(done_, nullptr);
+  }
+  if (done == nullptr) {
+    return false;
+  }
+  done(std::move(result));
+  return true;
+}
+
+void QueuedRequest::EndEarly(const Status& status) {
+  if (!Answer(status)) {
+    return;
+  }
+  std::function<void()> leave;
+  {
+    const std::lock_guard lock(mutex_);
+    leave = std::exchange(leave_, nullptr);
+  }
+  if (leave != nullptr) {
+    leave();
+  }
+}
+
+}  // namespace torchdeploy::server
