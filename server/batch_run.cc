@@ -1,5 +1,6 @@
 #include "server/batch_run.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 #include "server/arguments.h"
 #include "server/joined_arguments.h"
 #include "server/queued_request.h"
+#include "server/request_times.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
@@ -18,36 +20,50 @@
 
 namespace torchdeploy::server {
 
-BatchRun::BatchRun(Requests requests, std::function<void()> run_alone)
+BatchRun::BatchRun(Requests requests, std::function<void(const Requests&)> run_alone)
     : requests_(std::move(requests)), run_alone_(std::move(run_alone)), left_(requests_.size()) {}
 
 std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
+  TakeOver();
+  if (requests_.empty()) {
+    return std::nullopt;
+  }
+  Result<Arguments> arguments = Join();
+  if (!arguments.ok()) {
+    run_alone_(requests_);
+    return std::nullopt;
+  }
+  times_.called = std::chrono::steady_clock::now();
+  return ReplicatedObj::DueCall{
+      std::move(arguments->positional),
+      std::move(arguments->keywords),
+      [self = shared_from_this()](const Result<Value>& result) { self->Deliver(result); },
+      {.cancellation = cancellation_}};
+}
+
+void BatchRun::TakeOver() {
   std::erase_if(requests_, [this](const std::shared_ptr<QueuedRequest>& request) {
     const bool is_left = request->HandTo([weak = weak_from_this()] {
       if (const auto self = weak.lock(); self != nullptr) {
         self->LeaveOne();
       }
     });
-    left_ -= is_left ? 0 : 1;
+    if (!is_left) {
+      LeaveOne();
+    }
     return !is_left;
   });
-  if (requests_.empty()) {
-    return std::nullopt;
+}
+
+Result<Arguments> BatchRun::Join() const {
+  if (requests_.size() == 1) {
+    return requests_.front()->arguments();
   }
   std::vector<const Arguments*> all;
   for (const auto& request : requests_) {
     all.push_back(&request->arguments());
   }
-  Result<Arguments> arguments = all.size() == 1 ? *all.front() : JoinArguments(all);
-  if (!arguments.ok()) {
-    AnswerAll(arguments.status());
-    return std::nullopt;
-  }
-  return ReplicatedObj::DueCall{
-      std::move(arguments->positional),
-      std::move(arguments->keywords),
-      [self = shared_from_this()](const Result<Value>& result) { self->Deliver(result); },
-      {.cancellation = cancellation_}};
+  return JoinArguments(all);
 }
 
 void BatchRun::LeaveOne() {
@@ -63,29 +79,40 @@ void BatchRun::AnswerAll(const Status& status) {
 }
 
 void BatchRun::Deliver(const Result<Value>& result) {
+  RequestTimes times = times_;
+  for (const auto& request : requests_) {
+    times.batch_rows += request->num_rows();
+  }
+  times.returned = std::chrono::steady_clock::now();
   if (requests_.size() == 1) {
-    requests_.front()->Answer(result);
+    times.is_first_of_batch = true;
+    requests_.front()->Answer(result, times);
   } else if (result.ok()) {
-    DeliverRows(*result);
+    DeliverRows(*result, times);
   } else if (result.status().code() == Code::kUnavailable) {
     AnswerAll(result.status());
   } else {
-    run_alone_();
+    run_alone_(requests_);
   }
 }
 
-void BatchRun::DeliverRows(const Value& result) {
+void BatchRun::DeliverRows(const Value& result, const RequestTimes& times) {
   std::vector<int64_t> rows;
   for (const auto& request : requests_) {
-    rows.push_back(request->rows()->count);
+    rows.push_back(request->num_rows());
   }
   Result<std::vector<Value>> parts = SplitResult(result, rows);
   if (!parts.ok()) {
     AnswerAll(parts.status());
     return;
   }
+  RequestTimes first = times;
+  first.is_first_of_batch = true;
+  bool is_first = true;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    requests_[i]->Answer(std::move((*parts)[i]));
+    if (requests_[i]->Answer(std::move((*parts)[i]), is_first ? first : times)) {
+      is_first = false;
+    }
   }
 }
 

@@ -9,11 +9,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/arguments.h"
+#include "server/inference_statistics.h"
 #include "server/model_registry.h"
 #include "server/queued_request.h"
 #include "server/request_decoder.h"
 #include "server/request_parameters.h"
 #include "server/request_queue.h"
+#include "server/request_times.h"
 #include "server/response_encoder.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/manifest.h"
@@ -30,7 +32,7 @@ grpc::ServerUnaryReactor* InferCall::Begin(
     inference::ModelInferResponse* response, std::shared_ptr<const Model> model) {
   auto call = std::make_unique<InferCall>(context, std::move(request), response, std::move(model));
   if (const Status status = call->Submit(); !status.ok()) {
-    call->Answer(status);
+    call->Answer(status, {});
   }
   return call.release();  // Until OnDone().
 }
@@ -56,7 +58,9 @@ Status InferCall::Submit() {
                   .priority = parameters->priority,
                   // On the interpreter's own thread, before it takes its next call: until then
                   // nobody writes to the model's memory.
-                  .done = [this](const Result<Value>& result) { Answer(result); }};
+                  .done = [this](const Result<Value>& result, const RequestTimes& times) {
+                    Answer(result, times);
+                  }};
   if (parameters->timeout.has_value()) {
     request.deadline = std::chrono::steady_clock::now() + *parameters->timeout;
   }
@@ -67,17 +71,24 @@ Status InferCall::Submit() {
   return ticket.status();
 }
 
-void InferCall::Answer(const Result<Value>& result) {
-  Status status = result.status();
-  if (result.ok()) {
-    response_->set_model_name(model_->name);
-    response_->set_model_version(model_->version);
-    response_->set_id(request_->id());
-    const std::span<const TensorSpec> declared =
-        model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
-    status = EncodeResponse(*result, declared, *request_, response_);
+void InferCall::Answer(const Result<Value>& result, const RequestTimes& times) {
+  const Status status = result.ok() ? Encode(*result) : result.status();
+  const auto end = std::chrono::steady_clock::now();
+  if (status.ok()) {
+    model_->statistics->RecordSuccess(times, begin_, end);
+  } else {
+    model_->statistics->RecordFailure(begin_, end);
   }
   Finish(ToGrpcStatus(status, context_));
+}
+
+Status InferCall::Encode(const Value& result) {
+  response_->set_model_name(model_->name);
+  response_->set_model_version(model_->version);
+  response_->set_id(request_->id());
+  const std::span<const TensorSpec> declared =
+      model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
+  return EncodeResponse(result, declared, *request_, response_);
 }
 
 void InferCall::OnCancel() {

@@ -1,12 +1,14 @@
 // One inference from its request to its answer.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/model_registry.h"
 #include "server/request_queue.h"
+#include "server/request_times.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -33,12 +35,15 @@ class InferCall final : public grpc::ServerUnaryReactor {
 
  private:
   Status Submit();
-  void Answer(const Result<Value>& result);
+  void Answer(const Result<Value>& result, const RequestTimes& times);
+  // The response's part of it.
+  Status Encode(const Value& result);
 
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<const inference::ModelInferRequest> request_;
   inference::ModelInferResponse* const response_;
   const std::shared_ptr<const Model> model_;
+  const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
   RequestQueue::Ticket ticket_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -36,6 +37,9 @@ std::string Join(const std::string& place, std::string_view key) {
 }
 
 void ReadMapping(const YAML::Node& node, const std::string& place, const Readers& readers) {
+  if (node.IsNull()) {
+    return;  // A section, or a file, that says nothing.
+  }
   if (!node.IsMap()) {
     throw Refusal((place.empty() ? "the file" : place) + " is no mapping from keys to values");
   }
@@ -118,16 +122,18 @@ void ReadAll(const YAML::Node& node, ModelSettings& settings) {
                {"queue", [&](const YAML::Node& value, const std::string& place) {
                   ReadQueue(value, place, settings.queue);
                 }}});
+  const auto most_rows = static_cast<size_t>(settings.queue.batching.most_rows);
+  if (settings.queue.most_waiting < most_rows) {
+    throw Refusal("queue.max_size is " + std::to_string(settings.queue.most_waiting) +
+                  ", less than batching.max_size, which is " + std::to_string(most_rows));
+  }
 }
 
 }  // namespace
 
 Status ReadModelSettings(const std::string& file, ModelSettings* settings) {
   try {
-    const YAML::Node node = YAML::LoadFile(file);
-    if (!node.IsNull()) {  // An empty file says nothing.
-      ReadAll(node, *settings);
-    }
+    ReadAll(YAML::LoadFile(file), *settings);
     return {};
   } catch (const YAML::BadFile&) {
     return {Code::kPermissionDenied, file + ": cannot be read"};

@@ -10,14 +10,15 @@
 #include <grpcpp/alarm.h>
 
 #include "server/joined_arguments.h"
-#include "torchdeploy/replicated_obj.h"
+#include "server/request_times.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
 
-QueuedRequest::QueuedRequest(Request request, std::optional<Rows> rows)
+QueuedRequest::QueuedRequest(Request request, const Rank& rank, std::optional<Rows> rows)
     : arguments_(std::move(request.arguments)),
+      rank_(rank),
       rows_(std::move(rows)),
       deadline_(request.deadline),
       done_(std::move(request.done)) {}
@@ -46,8 +47,8 @@ bool QueuedRequest::HandTo(std::function<void()> leave) {
   return true;
 }
 
-bool QueuedRequest::Answer(Result<Value> result) {
-  ReplicatedObj::Callback done;
+bool QueuedRequest::Answer(Result<Value> result, RequestTimes times) {
+  Request::Done done;
   {
     const std::lock_guard lock(mutex_);
     done = std::exchange(done_, nullptr);
@@ -55,7 +56,9 @@ bool QueuedRequest::Answer(Result<Value> result) {
   if (done == nullptr) {
     return false;
   }
-  done(std::move(result));
+  times.arrival = arrival_;
+  times.rows = num_rows();
+  done(std::move(result), times);
   return true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,25 +13,35 @@
 
 #include "server/arguments.h"
 #include "server/joined_arguments.h"
-#include "torchdeploy/replicated_obj.h"
+#include "server/request_times.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
 
 struct Request {
+  using Done = std::function<void(Result<Value>, const RequestTimes&)>;
+
   Arguments arguments;
   uint64_t priority = 0;  // 1 is before 2, and 0 the last.
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
   // As of ReplicatedObj::CallAsync(), or on the thread that ends the request.
-  ReplicatedObj::Callback done;
+  Done done;
+};
+
+// Its place in a queue: urgency, the least first, and arrival.
+struct Rank {
+  uint64_t urgency = 0;
+  uint64_t arrival = 0;
+
+  auto operator<=>(const Rank&) const = default;
 };
 
 // Answered exactly once. Thread-safe.
 class QueuedRequest : public std::enable_shared_from_this<QueuedRequest> {
  public:
   // `rows`: nothing when it is not to be joined with others.
-  QueuedRequest(Request request, std::optional<Rows> rows);
+  QueuedRequest(Request request, const Rank& rank, std::optional<Rows> rows);
 
   // Ends it early at its deadline, if it has one. Once.
   void WatchDeadline();
@@ -39,17 +50,20 @@ class QueuedRequest : public std::enable_shared_from_this<QueuedRequest> {
   // has an answer.
   [[nodiscard]] bool HandTo(std::function<void()> leave);
 
-  // False when it had an answer.
-  bool Answer(Result<Value> result);
+  // `times`: when its call was made; its arrival is known here. False when it had an answer.
+  bool Answer(Result<Value> result, RequestTimes times = {});
   // Answers, and has whoever has it let it go.
   void EndEarly(const Status& status);
 
   [[nodiscard]] const Arguments& arguments() const { return arguments_; }
+  [[nodiscard]] const Rank& rank() const { return rank_; }
   [[nodiscard]] const std::optional<Rows>& rows() const { return rows_; }
-  [[nodiscard]] std::chrono::steady_clock::time_point arrival() const { return arrival_; }
+  // 1 when it is not to be joined.
+  [[nodiscard]] int64_t num_rows() const { return rows_.has_value() ? rows_->count : 1; }
 
  private:
   const Arguments arguments_;
+  const Rank rank_;
   const std::optional<Rows> rows_;
   const std::optional<std::chrono::steady_clock::time_point> deadline_;
   const std::chrono::steady_clock::time_point arrival_ = std::chrono::steady_clock::now();
@@ -57,7 +71,7 @@ class QueuedRequest : public std::enable_shared_from_this<QueuedRequest> {
 
   std::mutex mutex_;
   // Guarded by mutex_.
-  ReplicatedObj::Callback done_;  // Empty once there is an answer.
+  Request::Done done_;  // Empty once there is an answer.
   std::function<void()> leave_;
 };
 

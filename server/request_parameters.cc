@@ -16,7 +16,7 @@ namespace {
 using inference::InferParameter;
 using inference::ModelInferRequest;
 
-// 292 years, which a clock can still add to now.
+// 73 years, which a clock can still add to now. More is none.
 constexpr uint64_t kLongestUs = std::numeric_limits<int64_t>::max() / 4000;
 
 // 0 when it is not given.

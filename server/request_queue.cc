@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,15 +31,6 @@ BatchSettings WithAllPreferred(BatchSettings settings) {
   return settings;
 }
 
-template <typename Iterators>
-int64_t CountRows(const Iterators& requests) {
-  int64_t count = 0;
-  for (const auto& waiting : requests) {
-    count += waiting->second.request->rows()->count;
-  }
-  return count;
-}
-
 }  // namespace
 
 void RequestQueue::Ticket::EndEarly(const Status& status) const {
@@ -48,11 +39,9 @@ void RequestQueue::Ticket::EndEarly(const Status& status) const {
   }
 }
 
-RequestQueue::RequestQueue(ReplicatedObj entry, QueueSettings settings,
-                           std::function<size_t()> num_interpreters)
+RequestQueue::RequestQueue(ReplicatedObj entry, QueueSettings settings)
     : entry_(std::move(entry)),
-      settings_{settings.most_waiting, WithAllPreferred(std::move(settings.batching))},
-      num_interpreters_(std::move(num_interpreters)) {}
+      settings_{settings.most_waiting, WithAllPreferred(std::move(settings.batching))} {}
 
 Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   if (request.deadline.has_value() && *request.deadline <= std::chrono::steady_clock::now()) {
@@ -64,7 +53,7 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   }
   const uint64_t urgency = request.priority - 1;  // 0 wraps around, to the last.
   const bool is_alone = !rows.has_value();
-  const auto queued = std::make_shared<QueuedRequest>(std::move(request), std::move(rows));
+  std::shared_ptr<QueuedRequest> queued;
   {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() >= settings_.most_waiting) {
@@ -72,11 +61,24 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
                     "the queue of the model is full: " + std::to_string(waiting_.size()) +
                         " requests are waiting");
     }
-    Enter({urgency, arrivals_++}, {.request = queued, .is_alone = is_alone});
+    queued = std::make_shared<QueuedRequest>(std::move(request), Rank{urgency, arrivals_++},
+                                             std::move(rows));
+    Enter(queued, is_alone);
   }
   queued->WatchDeadline();
   AskForInterpreters();
-  return Ticket(queued);
+  return Ticket(std::move(queued));
+}
+
+void RequestQueue::Hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_hurried_ = true;
+    for (auto& [rank, waiting] : waiting_) {
+      waiting.is_overdue = true;
+    }
+  }
+  AskForInterpreters();
 }
 
 size_t RequestQueue::waiting() const {
@@ -94,44 +96,6 @@ Status RequestQueue::CheckRows(const std::optional<Rows>& rows) const {
                                       " at most"};
 }
 
-void RequestQueue::Enter(const Rank& rank, Waiting waiting) {
-  const bool is_left = waiting.request->HandTo([weak = weak_from_this(), rank] {
-    if (const auto self = weak.lock(); self != nullptr) {
-      self->Remove(rank);
-    }
-  });
-  if (is_left) {
-    WaitForOthers(rank, waiting);
-    waiting_.emplace(rank, std::move(waiting));
-  }
-}
-
-void RequestQueue::WaitForOthers(const Rank& rank, Waiting& waiting) {
-  const std::chrono::microseconds delay = settings_.batching.delay;
-  waiting.is_overdue = waiting.is_overdue || waiting.is_alone || delay.count() == 0;
-  if (waiting.is_overdue) {
-    return;
-  }
-  waiting.delay = std::make_shared<grpc::Alarm>();
-  waiting.delay->Set(std::chrono::system_clock::now() + delay,
-                     [weak = weak_from_this(), rank](bool is_due) {
-                       const auto self = weak.lock();
-                       if (is_due && self != nullptr) {
-                         self->StopWaitingForOthers(rank);
-                       }
-                     });
-}
-
-void RequestQueue::StopWaitingForOthers(const Rank& rank) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = waiting_.find(rank); found != waiting_.end()) {
-      found->second.is_overdue = true;
-    }
-  }
-  AskForInterpreters();
-}
-
 void RequestQueue::AskForInterpreters() {
   while (TakeOneToAskFor()) {
     const Status asked =
@@ -145,7 +109,8 @@ void RequestQueue::AskForInterpreters() {
 
 bool RequestQueue::TakeOneToAskFor() {
   const std::lock_guard lock(mutex_);
-  if (asked_for_ >= std::min(waiting_.size(), num_interpreters_()) || !IsDue(Joinable())) {
+  if (asked_for_ >= std::min(waiting_.size(), entry_.num_interpreters()) ||
+      FirstDueGroup().requests.empty()) {
     return false;
   }
   ++asked_for_;
@@ -158,13 +123,10 @@ std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall() {
     --asked_for_;
   }
   std::optional<ReplicatedObj::DueCall> call;
-  for (Batch batch = TakeBatch(); !batch.empty(); batch = TakeBatch()) {
-    BatchRun::Requests requests;
-    for (const auto& [rank, waiting] : batch) {
-      requests.push_back(waiting.request);
-    }
+  for (BatchRun::Requests batch = TakeBatch(); !batch.empty(); batch = TakeBatch()) {
     const auto run = std::make_shared<BatchRun>(
-        std::move(requests), [self = shared_from_this(), batch] { self->RunAlone(batch); });
+        std::move(batch),
+        [self = shared_from_this()](const auto& requests) { self->RunAlone(requests); });
     call = run->Begin();
     if (call.has_value()) {
       break;
@@ -174,34 +136,42 @@ std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall() {
   return call;
 }
 
-RequestQueue::Batch RequestQueue::TakeBatch() {
+BatchRun::Requests RequestQueue::TakeBatch() {
   const std::lock_guard lock(mutex_);
-  std::vector<WaitingRequests::iterator> joinable = Joinable();
-  if (!IsDue(joinable)) {
-    return {};
+  Group group = FirstDueGroup();
+  LimitToPreferred(group);
+  for (const auto& request : group.requests) {
+    waiting_.erase(request->rank());
   }
-  LimitToPreferred(joinable);
-  Batch batch;
-  for (const auto& waiting : joinable) {
-    auto node = waiting_.extract(waiting);
-    batch.emplace_back(node.key(), std::move(node.mapped()));
-  }
-  return batch;
+  return std::move(group.requests);
 }
 
-void RequestQueue::RunAlone(const Batch& batch) {
+void RequestQueue::RunAlone(const BatchRun::Requests& requests) {
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [rank, waiting] : batch) {
-      Enter(rank, {.request = waiting.request, .is_alone = true});
+    for (const auto& request : requests) {
+      Enter(request, /*is_alone=*/true);
     }
   }
   AskForInterpreters();
 }
 
 void RequestQueue::Remove(const Rank& rank) {
-  const std::lock_guard lock(mutex_);
-  waiting_.erase(rank);
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.erase(rank);
+  }
+  AskForInterpreters();  // Those behind it may be due.
+}
+
+void RequestQueue::StopWaitingForOthers(const Rank& rank) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = waiting_.find(rank); found != waiting_.end()) {
+      found->second.is_overdue = true;
+    }
+  }
+  AskForInterpreters();
 }
 
 void RequestQueue::EndWaiting(const Status& status) {
@@ -216,45 +186,89 @@ void RequestQueue::EndWaiting(const Status& status) {
   }
 }
 
-std::vector<RequestQueue::WaitingRequests::iterator> RequestQueue::Joinable() {
-  std::vector<WaitingRequests::iterator> joinable;
-  int64_t rows = 0;
-  for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
-    const Waiting& waiting = next->second;
-    if (joinable.empty() && waiting.is_alone) {
-      return {next};
+void RequestQueue::Enter(std::shared_ptr<QueuedRequest> request, bool is_alone) {
+  const Rank rank = request->rank();
+  const bool is_left = request->HandTo([weak = weak_from_this(), rank] {
+    if (const auto self = weak.lock(); self != nullptr) {
+      self->Remove(rank);
     }
-    if (waiting.is_alone ||
-        (!joinable.empty() &&
-         waiting.request->rows()->kind != joinable.front()->second.request->rows()->kind)) {
-      continue;
-    }
-    rows += waiting.request->rows()->count;
-    if (rows > settings_.batching.most_rows) {
-      break;
-    }
-    joinable.push_back(next);
+  });
+  if (is_left) {
+    Waiting waiting{.request = std::move(request), .is_alone = is_alone};
+    WaitForOthers(rank, waiting);
+    waiting_.emplace(rank, std::move(waiting));
   }
-  return joinable;
 }
 
-bool RequestQueue::IsDue(const std::vector<WaitingRequests::iterator>& joinable) const {
-  const auto is_overdue = [](const auto& waiting) { return waiting->second.is_overdue; };
-  return std::any_of(joinable.begin(), joinable.end(), is_overdue) ||
-         (!joinable.empty() && CountRows(joinable) >= settings_.batching.preferred_rows.front());
-}
-
-void RequestQueue::LimitToPreferred(std::vector<WaitingRequests::iterator>& joinable) const {
-  if (joinable.front()->second.is_alone) {
+void RequestQueue::WaitForOthers(const Rank& rank, Waiting& waiting) {
+  const std::chrono::microseconds delay = settings_.batching.delay;
+  waiting.is_overdue = waiting.is_alone || is_hurried_ || delay.count() == 0;
+  if (waiting.is_overdue) {
     return;
   }
+  waiting.delay = std::make_shared<grpc::Alarm>();
+  waiting.delay->Set(std::chrono::system_clock::now() + delay,
+                     [weak = weak_from_this(), rank](bool is_due) {
+                       const auto self = weak.lock();
+                       if (is_due && self != nullptr) {
+                         self->StopWaitingForOthers(rank);
+                       }
+                     });
+}
+
+RequestQueue::Group RequestQueue::FirstDueGroup() const {
+  std::vector<Group> groups;
+  for (const auto& [rank, waiting] : waiting_) {
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const Group& each) { return each.Takes(waiting); });
+    if (group == groups.end()) {
+      group = groups.emplace(groups.end());
+    }
+    Add(waiting, *group);
+    if (groups.front().is_due && groups.front().is_full) {
+      break;
+    }
+  }
+  const auto due =
+      std::find_if(groups.begin(), groups.end(), [](const Group& group) { return group.is_due; });
+  return due == groups.end() ? Group() : std::move(*due);
+}
+
+bool RequestQueue::Group::Takes(const Waiting& waiting) const {
+  return !is_alone && !waiting.is_alone &&
+         requests.front()->rows()->kind == waiting.request->rows()->kind;
+}
+
+void RequestQueue::Add(const Waiting& waiting, Group& group) const {
+  const int64_t rows = group.rows + waiting.request->num_rows();
+  if (group.is_full || rows > settings_.batching.most_rows) {
+    // For a later call, but then nobody of its kind can be before it in this one.
+    group.is_full = true;
+    group.is_due = true;
+    return;
+  }
+  group.requests.push_back(waiting.request);
+  group.rows = rows;
+  group.is_alone = waiting.is_alone;
+  group.is_full = waiting.is_alone || rows == settings_.batching.most_rows;
+  group.is_due =
+      group.is_due || waiting.is_overdue || rows >= settings_.batching.preferred_rows.front();
+}
+
+void RequestQueue::LimitToPreferred(Group& group) const {
   const std::vector<int64_t>& preferred = settings_.batching.preferred_rows;
-  const auto above = std::upper_bound(preferred.begin(), preferred.end(), CountRows(joinable));
+  const auto above = std::upper_bound(preferred.begin(), preferred.end(), group.rows);
   if (above == preferred.begin()) {
     return;
   }
-  while (CountRows(joinable) > *std::prev(above)) {
-    joinable.pop_back();
+  int64_t rows = group.rows;
+  auto end = group.requests.end();
+  while (rows > *std::prev(above)) {
+    --end;
+    rows -= (*end)->num_rows();
+  }
+  if (rows >= preferred.front()) {
+    group.requests.erase(end, group.requests.end());
   }
 }
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,6 +25,7 @@ namespace torchdeploy::server {
 struct BatchSettings {
   int64_t most_rows = 1;  // 1: each request is a call of its own.
   // How long a request waits for others to join it. 0: not at all, if an interpreter is free.
+  // gRPC's timers round it up to whole milliseconds.
   std::chrono::microseconds delay{0};
   // In ascending order, up to `most_rows`, which is always one of them. Who has come to as many
   // rows waits for no more; rows beyond the greatest of these that there are go into the next call.
@@ -33,7 +33,7 @@ struct BatchSettings {
 };
 
 struct QueueSettings {
-  size_t most_waiting = 1000;  // Requests; more are refused.
+  size_t most_waiting = 1000;  // Requests that no interpreter has taken; more are refused.
   BatchSettings batching = {};
 };
 
@@ -59,20 +59,21 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
     std::shared_ptr<QueuedRequest> request_;
   };
 
-  // `num_interpreters` says how many there are. It must not call the queue.
-  RequestQueue(ReplicatedObj entry, QueueSettings settings,
-               std::function<size_t()> num_interpreters);
+  RequestQueue(ReplicatedObj entry, QueueSettings settings);
 
   // Not accepted, and `done` is not called: kResourceExhausted, with the number of those that
   // wait, when they are too many; kDeadlineExceeded when the deadline is over; kInvalidArgument
   // for more rows than a batch may have.
   Result<Ticket> Submit(Request request);
 
+  // From now on no request waits for others to join it.
+  void Hurry();
+
   [[nodiscard]] size_t waiting() const;
+  [[nodiscard]] const QueueSettings& settings() const { return settings_; }
+  [[nodiscard]] size_t num_interpreters() const { return entry_.num_interpreters(); }
 
  private:
-  // Priority, 0 as the highest number, and arrival.
-  using Rank = std::pair<uint64_t, uint64_t>;
   struct Waiting {
     std::shared_ptr<QueuedRequest> request;
     bool is_alone = false;    // Not to be joined with others.
@@ -80,43 +81,52 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
     std::shared_ptr<grpc::Alarm> delay = nullptr;
   };
   using WaitingRequests = std::map<Rank, Waiting>;
-  using Batch = std::vector<std::pair<Rank, Waiting>>;
+
+  // Those that can be one call, in their order.
+  struct Group {
+    BatchRun::Requests requests;
+    int64_t rows = 0;
+    bool is_alone = false;
+    bool is_full = false;  // Nobody of equal priority can join any more.
+    bool is_due = false;
+
+    [[nodiscard]] bool Takes(const Waiting& waiting) const;
+  };
 
   [[nodiscard]] bool CanJoin() const { return settings_.batching.most_rows > 1; }
-  Status CheckRows(const std::optional<Rows>& rows) const;
+  [[nodiscard]] Status CheckRows(const std::optional<Rows>& rows) const;
 
-  // Adds it unless it has an answer. REQUIRES: mutex_ is held.
-  void Enter(const Rank& rank, Waiting waiting);
-  void WaitForOthers(const Rank& rank, Waiting& waiting);
-  void StopWaitingForOthers(const Rank& rank);
   // Asks the runtime for as many interpreters as are needed and not asked for.
   void AskForInterpreters();
   bool TakeOneToAskFor();
   // On an interpreter's thread, when it is free.
   std::optional<ReplicatedObj::DueCall> NextCall();
-  Batch TakeBatch();
-  // Those of a batch whose call failed.
-  void RunAlone(const Batch& batch);
+  BatchRun::Requests TakeBatch();
+  void RunAlone(const BatchRun::Requests& requests);
   void Remove(const Rank& rank);
+  void StopWaitingForOthers(const Rank& rank);
   // What waits when no interpreter can be had any more.
   void EndWaiting(const Status& status);
 
   // What follows REQUIRES: mutex_ is held.
-  // The first, and those after it that can be joined with it, `most_rows` in all.
-  [[nodiscard]] std::vector<WaitingRequests::iterator> Joinable();
-  // Of these, those that are to be called now.
-  void LimitToPreferred(std::vector<WaitingRequests::iterator>& joinable) const;
-  [[nodiscard]] bool IsDue(const std::vector<WaitingRequests::iterator>& joinable) const;
+  // Adds it unless it has an answer.
+  void Enter(std::shared_ptr<QueuedRequest> request, bool is_alone);
+  void WaitForOthers(const Rank& rank, Waiting& waiting);
+  // The first that is to be called now; without requests when there is none.
+  [[nodiscard]] Group FirstDueGroup() const;
+  void Add(const Waiting& waiting, Group& group) const;
+  // Lets those go into the next call that are too many for a preferred size.
+  void LimitToPreferred(Group& group) const;
 
   const ReplicatedObj entry_;
   const QueueSettings settings_;
-  const std::function<size_t()> num_interpreters_;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   WaitingRequests waiting_;
   uint64_t arrivals_ = 0;
   size_t asked_for_ = 0;  // Interpreters.
+  bool is_hurried_ = false;
 };
 
 }  // namespace torchdeploy::server

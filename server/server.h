@@ -1,8 +1,8 @@
 // A server from its start to its end.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
@@ -13,7 +13,6 @@
 #include "server/model_settings.h"
 #include "server/request_queue.h"
 #include "torchdeploy/interpreter_manager.h"
-#include "torchdeploy/manifest.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -32,7 +31,8 @@ struct ServerOptions {
 class Server {
  public:
   // Binds the port, and answers that it is live and not ready yet.
-  // kUnavailable when the port cannot be bound; otherwise as FindArchives().
+  // kUnavailable when the port cannot be bound; otherwise as FindArchives() and
+  // ReadModelSettings().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
@@ -55,9 +55,9 @@ class Server {
  private:
   explicit Server(ServerOptions options);
   Status Bind();
+  // Of every archive.
+  Status ReadSettings();
   Status LoadArchive(const ArchiveLocation& archive);
-  [[nodiscard]] Result<ModelSettings> SettingsOf(const ArchiveLocation& archive,
-                                                 const std::optional<Manifest>& manifest) const;
   // As a service that does not serve yet.
   void AddToHealth(const std::string& name);
   // Of every name in it.
@@ -66,6 +66,7 @@ class Server {
   const ServerOptions options_;
   std::string address_;
   std::vector<ArchiveLocation> archives_;
+  std::map<std::string, ModelSettings> settings_;  // By the path of config.yaml; "" for none.
   ModelRegistry registry_;
   InferenceService service_;
   std::unique_ptr<InterpreterManager> manager_;

@@ -127,11 +127,12 @@ struct Float32 {
   std::optional<at::Float32MatmulPrecision> matmul = ReadMatmulPrecision();
 
   void Restore() const {
-    // To look at all takes twice as long; what does not show here, no operation can see.
-    if (specific.AreUnchanged()) {
+    const bool is_matmul_unchanged = !matmul || ReadMatmulPrecision() == matmul;
+    // To look at the general ones takes as long again; what does not show here has no effect.
+    if (is_matmul_unchanged && specific.AreUnchanged()) {
       return;
     }
-    if (matmul && ReadMatmulPrecision() != matmul) {
+    if (!is_matmul_unchanged) {
       at::globalContext().setFloat32MatmulPrecision(NameOf(*matmul));
     }
     general.Restore();
@@ -191,15 +192,18 @@ class WarningFilters {
 };
 
 // The default device's mode is among torch's thread-local state; these are Python's notes of it.
-// A default device that a call sets also shows as the current one.
 class DefaultDevice {
  public:
   void Restore() const {
-    if (current_.Get() == at_rest_.get()) {
-      return;
+    if (current_.Get() != at_rest_.get()) {
+      current_.Set(at_rest_.get());
     }
-    current_.Set(at_rest_.get());
-    PyObject_SetAttrString(of_thread_.get(), "device_context", Py_None);
+    // Of this thread; a thread that has never set it has none.
+    const PyRef context = PyRef::Take(PyObject_GetAttr(of_thread_.get(), context_name_.get()));
+    if (context.get() != Py_None) {
+      PyErr_Clear();
+      PyObject_SetAttr(of_thread_.get(), context_name_.get(), Py_None);
+    }
     PyErr_Clear();
   }
 
@@ -207,6 +211,7 @@ class DefaultDevice {
   const ModuleGlobal current_{"torch.utils._device", "CURRENT_DEVICE"};
   const PyRef at_rest_ = PyRef::Share(current_.Get());
   const PyRef of_thread_ = PyRef::Share(ModuleGlobal("torch", "_GLOBAL_DEVICE_CONTEXT").Get());
+  const PyRef context_name_ = Take(PyUnicode_InternFromString("device_context"));
 };
 
 }  // namespace

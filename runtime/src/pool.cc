@@ -123,7 +123,8 @@ Status Pool::Resize(size_t interpreters) {
 Result<std::vector<Interpreter*>> Pool::LeaseBesideCalls(size_t first, size_t end) const {
   InterpreterStock& stock = InterpreterStock::OfProcess();
   const size_t cores = UsableCores().size();
-  const size_t at_once = first < cores ? cores - first : 1;
+  const size_t needed = first * static_cast<size_t>(traits_.intra_op_threads);
+  const size_t at_once = needed < cores ? cores - needed : 1;
   std::vector<Interpreter*> all;
   while (first + all.size() < end) {
     const size_t slot = first + all.size();

@@ -98,6 +98,10 @@ Status ReplicatedObj::CallWhenFree(NextCall next) const {
   return replicas_->pool()->scheduler()->Submit(job, {});
 }
 
+size_t ReplicatedObj::num_interpreters() const {
+  return replicas_->pool()->size();
+}
+
 Result<InterpreterSession> ReplicatedObj::AcquireSession(std::optional<size_t> slot) const {
   Result<std::shared_ptr<SessionState>> session = SessionState::Begin(replicas_->pool(), slot);
   if (!session.ok()) {

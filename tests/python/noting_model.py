@@ -17,9 +17,9 @@ class Noting(nn.Module):
         self.linear = nn.Linear(4, 2)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        with Path(os.environ["ROWS_OF_CALLS"]).open("a") as file:
+            file.write(f"{len(x)}\n")
         if (x[:, 0] == -1).any():
             msg = "a row begins with -1"
             raise ValueError(msg)
-        with Path(os.environ["ROWS_OF_CALLS"]).open("a") as file:
-            file.write(f"{len(x)}\n")
         return {"y": self.linear(x)}

@@ -1,7 +1,6 @@
 #include "python/torchdeploy_pkg/_bindings/host_torch.h"
 
 #include <optional>
-#include <utility>
 
 #include <dlpack/dlpack.h>
 #include <pybind11/pybind11.h>
@@ -80,13 +79,14 @@ std::optional<Tensor> HostTorch::Take(py::handle object) const {
   if (table == nullptr || !is_neg.is(py::handle(Py_False))) {
     return std::nullopt;
   }
+  DLTensor view;
   DLManagedTensorVersioned* produced = nullptr;
-  if (table->managed_tensor_from_py_object_no_sync(object.ptr(), &produced) != 0) {
-    PyErr_Clear();  // The long way fails, too, and says why.
+  if (table->dltensor_from_py_object_no_sync(object.ptr(), &view) != 0 || !IsOrdinary(view) ||
+      table->managed_tensor_from_py_object_no_sync(object.ptr(), &produced) != 0) {
+    PyErr_Clear();  // If it failed, the long way does, too, and says why.
     return std::nullopt;
   }
-  Tensor tensor = TakeProduced(produced);
-  return IsOrdinary(tensor.dl()) ? std::optional(std::move(tensor)) : std::nullopt;
+  return TakeProduced(produced);
 }
 
 py::object HostTorch::Make(const Tensor& tensor) const {

@@ -20,7 +20,8 @@ class HostTorch {
   HostTorch();
 
   // The memory of `object`; nothing unless it is a torch.Tensor and no subclass, on the CPU, of
-  // a float, bfloat16, bool or integer dtype, and shows its memory as it is.
+  // a float, bfloat16 or bool dtype, or of integers of more than 8 bits, and shows its memory as it
+  // is.
   [[nodiscard]] std::optional<Tensor> Take(pybind11::handle object) const;
 
   // `tensor` as a torch.Tensor; null unless torch is imported and takes it the short way.

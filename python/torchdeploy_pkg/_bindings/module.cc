@@ -80,12 +80,11 @@ class NativeObj {
 
   [[nodiscard]] py::object Call(const py::tuple& args, const py::dict& kwargs,
                                 std::optional<double> timeout_s) const {
+    const OwnerReleases::DrainAtEnd drain;
     auto values = ValueOrRaise(host_, ArgsFromPython(host_, args));
     auto named = ValueOrRaise(host_, KwargsFromPython(host_, kwargs));
-    OwnerReleases::DrainSoon();
-    Result<Value> result = CallWithoutGil(std::move(values), std::move(named), Within(timeout_s));
-    OwnerReleases::OfProcess().Drain();
-    return ToPython(host_, ValueOrRaise(host_, std::move(result)));
+    return ToPython(host_, ValueOrRaise(host_, CallWithoutGil(std::move(values), std::move(named),
+                                                              Within(timeout_s))));
   }
 
   [[nodiscard]] Cancellation CallInto(const py::object& future, const py::tuple& args,

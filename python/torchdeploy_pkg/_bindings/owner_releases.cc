@@ -11,7 +11,7 @@ namespace torchdeploy {
 
 namespace {
 
-thread_local bool drains_soon = false;
+thread_local bool drains_at_end = false;
 
 }  // namespace
 
@@ -25,18 +25,22 @@ void OwnerReleases::Push(std::unique_ptr<HostOwned> owned) {
   // Py_AddPendingCall() needs no GIL, but a living Python: so it is within the lock.
   const std::lock_guard lock(mutex_);
   owned_.push_back(std::move(owned));
-  if (!drains_soon && !closed_ && !main_thread_asked_) {
+  if (!drains_at_end && !closed_ && !main_thread_asked_) {
     // Fails when Python's own short queue is full; the next Push() or Drain() makes up for it.
     main_thread_asked_ = Py_AddPendingCall(&DrainOnMainThread, this) == 0;
   }
 }
 
-void OwnerReleases::DrainSoon() {
-  drains_soon = true;
+OwnerReleases::DrainAtEnd::DrainAtEnd() {
+  drains_at_end = true;
+}
+
+OwnerReleases::DrainAtEnd::~DrainAtEnd() {
+  drains_at_end = false;
+  OfProcess().Drain();
 }
 
 void OwnerReleases::Drain() {
-  drains_soon = false;
   std::vector<std::unique_ptr<HostOwned>> owned;
   {
     const std::lock_guard lock(mutex_);

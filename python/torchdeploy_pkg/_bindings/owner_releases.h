@@ -23,12 +23,19 @@ class OwnerReleases {
  public:
   static OwnerReleases& OfProcess();
 
-  // Never waits for a GIL. The main thread is asked to destroy `owned`, unless this thread said
-  // DrainSoon(), or another thread's Drain() comes first.
-  void Push(std::unique_ptr<HostOwned> owned);
+  // Drains at the end of a scope, which begins and ends with the host's GIL. What this thread
+  // pushes in between does not wake the main thread.
+  class DrainAtEnd {
+   public:
+    DrainAtEnd();
+    DrainAtEnd(const DrainAtEnd&) = delete;
+    DrainAtEnd& operator=(const DrainAtEnd&) = delete;
+    ~DrainAtEnd();
+  };
 
-  // Says that this thread will call Drain() after the call that it is about to make.
-  static void DrainSoon();
+  // Never waits for a GIL. The main thread is asked to destroy `owned`, unless this thread is
+  // within DrainAtEnd, or another thread's Drain() comes first.
+  void Push(std::unique_ptr<HostOwned> owned);
 
   // Destroys what was pushed. REQUIRES: the host's GIL.
   void Drain();

@@ -1,6 +1,7 @@
 // One Python object, present in every interpreter of a pool.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,6 +62,9 @@ class ReplicatedObj {
   //
   // kUnavailable once the manager is closing; `next` is then not asked.
   Status CallWhenFree(NextCall next) const;
+
+  // Of its manager, now.
+  [[nodiscard]] size_t num_interpreters() const;
 
   // Reserves a free interpreter (or the one at `slot`) for this thread; self() is the
   // replica. A thread that already holds a session of that interpreter gets it again.

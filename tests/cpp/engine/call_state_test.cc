@@ -45,6 +45,7 @@ def settings():
         torch.get_float32_matmul_precision(), torch.backends.mkldnn.conv.fp32_precision,
         torch.get_num_threads(), len(warnings.filters), id(warnings.filters),
         torch._C._len_torch_function_stack(), torch._C._len_torch_dispatch_stack(),
+        getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None),
     ])
 )";
 
@@ -98,6 +99,20 @@ TEST_F(CallStateTest, NoChangeOutlivesACallThatRaised) {
   }
   const Outcome outcome = engine_.Call(engine_.Define(code + "    1 / 0", "change"));
   EXPECT_EQ(outcome.failure().type, "ZeroDivisionError");
+  EXPECT_EQ(engine_.Call(settings_).Show(), before);
+}
+
+TEST_F(CallStateTest, NoDefaultDeviceThatIsNotTheCurrentOneOutlivesItsCall) {
+  const std::string before = engine_.Call(settings_).Show();
+  const td_object change = engine_.Define(R"(
+import torch
+def change():
+    with torch.device("meta"):
+        torch.set_default_device("cpu")
+    return torch._GLOBAL_DEVICE_CONTEXT.device_context is not None
+)",
+                                          "change");
+  EXPECT_EQ(engine_.Call(change).Show(), "True");
   EXPECT_EQ(engine_.Call(settings_).Show(), before);
 }
 

@@ -49,6 +49,7 @@ queue:
 TEST_F(ModelSettingsTest, WhatIsNotSaidStaysAsItWas) {
   settings_.queue.most_waiting = 7;
   EXPECT_TRUE(Read("").ok());
+  EXPECT_TRUE(Read("batching:\nqueue:\n").ok());
   EXPECT_TRUE(Read("batching: {max_size: 2}").ok());
   EXPECT_EQ(settings_.queue.most_waiting, 7U);
 }
@@ -68,6 +69,7 @@ TEST_F(ModelSettingsTest, AMistakeIsNamedByItsPlaceAndValue) {
       {"batching: {max_delay_us: -1}", "batching.max_delay_us is -1"},
       {"batching: {preferred_sizes: 4}", "batching.preferred_sizes is 4; a list"},
       {"batching: {max_size: 4, preferred_sizes: [8]}", "has 8, more than batching.max_size"},
+      {"batching: {max_size: 8}\nqueue: {max_size: 7}", "queue.max_size is 7, less than"},
       {"queue: 3", "queue is no mapping"},
       {"- 1", "the file is no mapping"},
       {"a: [", "config.yaml: yaml-cpp: error"},

@@ -1,6 +1,7 @@
 // The queue of one model: its order, its bound, and requests that end before their call.
 #include "server/request_queue.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -39,8 +40,8 @@ using testing::UnorderedElementsAre;
 // What was answered, in that order. Thread-safe.
 class Answers {
  public:
-  std::function<void(Result<Value>)> As(const std::string& name) {
-    return [this, name](const Result<Value>& result) {
+  Request::Done As(const std::string& name) {
+    return [this, name](const Result<Value>& result, const RequestTimes& /*times*/) {
       const std::lock_guard lock(mutex_);
       answers_.push_back(name + ":" + std::to_string(static_cast<int>(result.status().code())));
     };
@@ -64,8 +65,7 @@ class RequestQueueTest : public testing::Test {
 
   std::shared_ptr<RequestQueue> QueueOf(const std::string& model, size_t most_waiting = 100) {
     return std::make_shared<RequestQueue>(LoadModel(*manager_, model + ".pkl"),
-                                          QueueSettings{.most_waiting = most_waiting},
-                                          [this] { return manager_->size(); });
+                                          QueueSettings{.most_waiting = most_waiting});
   }
 
   Request Named(const std::string& name, uint64_t priority = 0) {
@@ -193,12 +193,12 @@ class BatchTest : public RequestQueueTest {
   std::shared_ptr<RequestQueue> BatchingQueue(BatchSettings batching,
                                               const std::string& model = "double") {
     return std::make_shared<RequestQueue>(LoadModel(*manager_, model + ".pkl"),
-                                          QueueSettings{.batching = std::move(batching)},
-                                          [this] { return manager_->size(); });
+                                          QueueSettings{.batching = std::move(batching)});
   }
 
   Request RowsOfX(const std::vector<float>& x) {
-    return {.arguments = {{}, {{"x", MakeTensor(x)}}}, .done = [this](const Result<Value>& result) {
+    return {.arguments = {{}, {{"x", MakeTensor(x)}}},
+            .done = [this](const Result<Value>& result, const RequestTimes& /*times*/) {
               const std::lock_guard lock(mutex_);
               results_.push_back(result.ok() ? ElementsOf(result->get<Dict>()->at(0).second)
                                              : std::vector<float>());
@@ -299,17 +299,21 @@ TEST_F(BatchTest, FullBatchDoesNotWaitForTheDelay) {
 TEST_F(BatchTest, PreferredSizeDoesNotWaitEitherAndTheRestGoesIntoTheNextCall) {
   const auto queue =
       BatchingQueue({.most_rows = 8, .delay = std::chrono::hours(1), .preferred_rows = {2, 4}});
+  const int64_t before = Calls();
   auto busy = KeepBusy();
   SubmitAll(*queue, {{1}, {2}, {3}, {4}, {5}});
   busy.reset();
   AwaitResults(4);
   EXPECT_EQ(queue->waiting(), 1U);
+  EXPECT_EQ(Calls(), before + 1);
   SubmitAll(*queue, {{6}});
   AwaitResults(6);
+  EXPECT_EQ(Calls(), before + 2);
 }
 
 TEST_F(BatchTest, RequestThatLeavesItsBatchDoesNotEndTheOthers) {
   const auto queue = BatchingQueue({.most_rows = 8}, "loop");
+  const int64_t before = Calls();
   auto busy = KeepBusy();
   std::vector<RequestQueue::Ticket> tickets;
   for (const std::string name : {"a", "b"}) {
@@ -323,7 +327,62 @@ TEST_F(BatchTest, RequestThatLeavesItsBatchDoesNotEndTheOthers) {
   EXPECT_THAT(answers_.Get(), ElementsAre("a:1"));
   tickets[1].EndEarly({Code::kCancelled, "enough"});  // The last: the call is interrupted.
   EXPECT_THAT(answers_.Get(), ElementsAre("a:1", "b:1"));
-  EXPECT_TRUE(LoadModel(*manager_, "echo.pkl").Call({1}).ok());
+  EXPECT_EQ(Calls(), before + 1);  // Not once more for "b" alone.
+}
+
+TEST_F(BatchTest, WhoIsDueDoesNotWaitForWhoIsNot) {
+  const auto queue = BatchingQueue({.most_rows = 2, .delay = std::chrono::hours(1)});
+  SubmitAll(*queue, {{1}});  // Of its kind alone.
+  Request other = RowsOfX({});
+  other.arguments = {{*Tensor::Allocate({kDLFloat, 32, 1}, {0, 3})}, {}};  // To be called alone.
+  ASSERT_TRUE(queue->Submit(std::move(other)).ok());
+  AwaitResults(1);
+  for (int i = 0; i < 2; ++i) {  // A full batch of another kind.
+    Request wide = RowsOfX({});
+    wide.arguments = {{}, {{"x", *Tensor::Allocate({kDLFloat, 32, 1}, {1, 3})}}};
+    ASSERT_TRUE(queue->Submit(std::move(wide)).ok());
+  }
+  AwaitResults(3);
+  EXPECT_EQ(queue->waiting(), 1U);
+}
+
+TEST_F(BatchTest, WhoIsBehindARequestThatEndsIsNotForgotten) {
+  const auto queue = BatchingQueue({.most_rows = 8, .delay = std::chrono::hours(1)});
+  Request urgent = RowsOfX({1, 2, 3, 4, 5});
+  urgent.priority = 1;
+  const auto ticket = queue->Submit(std::move(urgent));
+  ASSERT_TRUE(ticket.ok());
+  ticket->EndEarly({Code::kCancelled, "enough"});
+  SubmitAll(*queue, {{1, 2, 3, 4}, {1, 2, 3, 4}});
+  AwaitResults(3);
+  EXPECT_EQ(queue->waiting(), 0U);
+}
+
+TEST_F(BatchTest, ABatchThatNobodyCanJoinAnyMoreDoesNotWait) {
+  const auto queue = BatchingQueue({.most_rows = 4, .delay = std::chrono::hours(1)});
+  SubmitAll(*queue, {{1, 2, 3}, {4, 5}});
+  AwaitResults(1);
+  EXPECT_EQ(queue->waiting(), 1U);
+}
+
+TEST_F(BatchTest, ABatchIsNotCutBelowEveryPreferredSize) {
+  const auto queue =
+      BatchingQueue({.most_rows = 8, .delay = std::chrono::hours(1), .preferred_rows = {4}});
+  const int64_t before = Calls();
+  auto busy = KeepBusy();
+  SubmitAll(*queue, {{1, 2, 3}, {4, 5, 6}});
+  busy.reset();
+  AwaitResults(2);
+  EXPECT_EQ(Calls(), before + 1);
+}
+
+TEST_F(BatchTest, NobodyWaitsForOthersInAHurry) {
+  const auto queue = BatchingQueue({.most_rows = 8, .delay = std::chrono::hours(1)});
+  SubmitAll(*queue, {{1}});
+  queue->Hurry();
+  AwaitResults(1);
+  SubmitAll(*queue, {{2}});
+  AwaitResults(2);
 }
 
 class TwoInterpretersTest : public RequestQueueTest {
@@ -331,36 +390,63 @@ class TwoInterpretersTest : public RequestQueueTest {
   TwoInterpretersTest() : RequestQueueTest(2) {}
 };
 
-TEST_F(TwoInterpretersTest, EveryRequestHasOneAnswerWhateverEndsIt) {
+// Submits requests of `make(i)`, a part of which end early, on four threads.
+void SubmitAndEndSome(RequestQueue& queue, const std::function<Request(int)>& make) {
   constexpr int kThreads = 4;
   constexpr int kRequests = 300;
-  const auto queue = QueueOf("sleep", 40);
-  std::atomic<int> accepted = 0;
-  std::atomic<int> answered = 0;
+  std::vector<int> accepted(kThreads * kRequests);
+  std::vector<std::atomic<int>> answers(kThreads * kRequests);
+  const auto submit = [&](int thread) {
+    for (int i = 0; i < kRequests; ++i) {
+      const auto number = static_cast<size_t>(thread * kRequests + i);
+      Request request = make(i);
+      request.done = [&answers, number](const Result<Value>&, const RequestTimes&) {
+        ++answers[number];
+      };
+      const auto ticket = queue.Submit(std::move(request));
+      accepted[number] = ticket.ok() ? 1 : 0;
+      if (ticket.ok() && i % 4 == thread) {
+        ticket->EndEarly({Code::kCancelled, "enough"});
+      }
+    }
+  };
   std::vector<std::thread> threads;
   for (int thread = 0; thread < kThreads; ++thread) {
-    threads.emplace_back([&, thread] {
-      for (int i = 0; i < kRequests; ++i) {
-        Request request{.arguments = {{i % 2}, {}},
-                        .priority = static_cast<uint64_t>(i % 3),
-                        .done = [&](const Result<Value>&) { ++answered; }};
-        if (i % 5 == 0) {
-          request.deadline = std::chrono::steady_clock::now() + milliseconds(1);
-        }
-        const auto ticket = queue->Submit(std::move(request));
-        accepted += ticket.ok() ? 1 : 0;
-        if (ticket.ok() && i % 4 == thread) {
-          ticket->EndEarly({Code::kCancelled, "enough"});
-        }
-      }
-    });
+    threads.emplace_back(submit, thread);
   }
   for (std::thread& thread : threads) {
     thread.join();
   }
-  Eventually([&] { return answered == accepted; });
-  EXPECT_GT(accepted, 40);
-  EXPECT_EQ(queue->waiting(), 0U);
+  Eventually([&] { return std::equal(accepted.begin(), accepted.end(), answers.begin()); });
+  EXPECT_GT(std::count(accepted.begin(), accepted.end(), 1), 40);
+  EXPECT_EQ(queue.waiting(), 0U);
+}
+
+TEST_F(TwoInterpretersTest, EveryRequestHasOneAnswerWhateverEndsIt) {
+  SubmitAndEndSome(*QueueOf("sleep", 40), [](int i) {
+    Request request;
+    request.arguments.positional = {i % 2};
+    request.priority = static_cast<uint64_t>(i % 3);
+    if (i % 5 == 0) {
+      request.deadline = std::chrono::steady_clock::now() + milliseconds(1);
+    }
+    return request;
+  });
+}
+
+TEST_F(TwoInterpretersTest, EveryRequestOfABatchHasOneAnswerWhateverEndsIt) {
+  const auto queue = std::make_shared<RequestQueue>(
+      LoadModel(*manager_, "double.pkl"),
+      QueueSettings{.batching = {.most_rows = 4, .delay = std::chrono::microseconds(100)}});
+  SubmitAndEndSome(*queue, [](int i) {
+    Request request;
+    request.arguments.keywords = {{"x", MakeTensor({i % 7 == 0 ? std::nanf("") : 1})}};
+    request.priority = static_cast<uint64_t>(i % 3);
+    if (i % 5 == 0) {
+      request.deadline = std::chrono::steady_clock::now() + milliseconds(1);
+    }
+    return request;
+  });
 }
 
 }  // namespace

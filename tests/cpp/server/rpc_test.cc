@@ -101,14 +101,15 @@ TEST_F(RpcTest, AModelOrVersionThatIsNotThereIsNotReady) {
   EXPECT_FALSE(ModelReady("unheard"));
 }
 
-TEST_F(RpcTest, ServerMetadataSaysNameAndVersionAndAdvertisesNoExtension) {
+TEST_F(RpcTest, ServerMetadataSaysNameVersionAndTheExtensionsThatAreThere) {
   grpc::ClientContext context;
   SetDeadline(context);
   inference::ServerMetadataResponse response;
   EXPECT_TRUE(running_.stub().ServerMetadata(&context, {}, &response).ok());
   EXPECT_EQ(response.name(), "torchdeploy");
   EXPECT_EQ(response.version(), kVersion);
-  EXPECT_EQ(response.extensions_size(), 0);
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("model_configuration", "schedule_policy", "statistics"));
 }
 
 TEST_F(RpcTest, ModelMetadataIsTheManifests) {
