@@ -9,9 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "server/inference_statistics.h"
-#include "server/request_queue.h"
 #include "torchdeploy/manifest.h"
+#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -21,8 +20,7 @@ struct Model {
   std::string name;
   std::string version;
   std::optional<Manifest> manifest;
-  std::shared_ptr<RequestQueue> queue;  // Of its entry.
-  std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();
+  ReplicatedObj entry;
 };
 
 // Thread-safe. A model stays usable for whoever got it.
@@ -39,8 +37,6 @@ class ModelRegistry {
   // In ascending order; empty for an unknown name.
   [[nodiscard]] std::vector<std::string> Versions(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> Names() const;
-  // Every version of every model, by name and in ascending order.
-  [[nodiscard]] std::vector<std::shared_ptr<const Model>> All() const;
 
  private:
   // "10" after "9": shorter numbers are smaller; what is no number comes before all numbers.

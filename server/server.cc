@@ -17,8 +17,6 @@
 #include "server/listen_address.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
-#include "server/model_settings.h"
-#include "server/request_queue.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/package.h"
@@ -37,15 +35,6 @@ Status Prefixed(const std::string& path, const Status& status) {
   return {status.code(), path + ": " + status.message(), status.type(), status.traceback()};
 }
 
-Status CheckBatching(const BatchSettings& batching, const std::optional<Manifest>& manifest) {
-  if (batching.most_rows == 1 || (manifest && manifest->batch_dimension == 0)) {
-    return {};
-  }
-  return {Code::kInvalidArgument, "batching.max_size is " + std::to_string(batching.most_rows) +
-                                      ", but the archive's manifest does not have "
-                                      "batch_dimension 0"};
-}
-
 }  // namespace
 
 Server::Server(ServerOptions options) : options_(std::move(options)), service_(registry_) {}
@@ -61,26 +50,10 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
   }
   std::unique_ptr<Server> server(new Server(std::move(options)));
   server->archives_ = *std::move(archives);
-  Status status = server->ReadSettings();
-  if (status.ok()) {
-    status = server->Bind();
-  }
-  if (!status.ok()) {
+  if (Status status = server->Bind(); !status.ok()) {
     return status;
   }
   return server;
-}
-
-Status Server::ReadSettings() {
-  for (const ArchiveLocation& archive : archives_) {
-    const auto [settings, is_new] = settings_.try_emplace(archive.settings, options_.queue);
-    if (is_new && !archive.settings.empty()) {
-      if (Status status = ReadModelSettings(archive.settings, &settings->second); !status.ok()) {
-        return status;
-      }
-    }
-  }
-  return {};
 }
 
 Status Server::Bind() {
@@ -144,16 +117,11 @@ Status Server::LoadArchive(const ArchiveLocation& archive) {
     version = manifest ? manifest->version : "1";
     AddToHealth(name);
   }
-  const QueueSettings& queue_settings = settings_.at(archive.settings).queue;
-  if (Status status = CheckBatching(queue_settings.batching, manifest); !status.ok()) {
-    return status;
-  }
   ReplicatedObj entry = package->LoadEntry();
   if (Status status = entry.LoadEverywhere(); !status.ok()) {
     return status;
   }
-  auto queue = std::make_shared<RequestQueue>(std::move(entry), queue_settings);
-  return registry_.Add({name, version, manifest, std::move(queue)});
+  return registry_.Add({name, version, manifest, std::move(entry)});
 }
 
 void Server::AddToHealth(const std::string& name) {
@@ -169,9 +137,6 @@ void Server::SetHealth(bool serving) {
 void Server::Drain() {
   if (grpc_server_ != nullptr) {
     SetHealth(false);
-    for (const auto& model : registry_.All()) {
-      model->queue->Hurry();
-    }
     service_.CloseAndWait();
     // What is still open are streams (health, reflection), which clients may never end.
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);

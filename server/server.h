@@ -1,7 +1,6 @@
 // A server from its start to its end.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 
@@ -10,8 +9,6 @@
 #include "server/inference_service.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
-#include "server/model_settings.h"
-#include "server/request_queue.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
@@ -21,8 +18,7 @@ namespace torchdeploy::server {
 struct ServerOptions {
   std::string path;  // One archive, or a folder NAME/VERSION/*.pt.
   std::string host = "127.0.0.1";
-  int port = 8001;           // 0: any that is free.
-  QueueSettings queue = {};  // Of each model that says nothing else.
+  int port = 8001;  // 0: any that is free.
   Options runtime;
 };
 
@@ -31,8 +27,7 @@ struct ServerOptions {
 class Server {
  public:
   // Binds the port, and answers that it is live and not ready yet.
-  // kUnavailable when the port cannot be bound; otherwise as FindArchives() and
-  // ReadModelSettings().
+  // kUnavailable when the port cannot be bound; otherwise as FindArchives().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
@@ -55,8 +50,6 @@ class Server {
  private:
   explicit Server(ServerOptions options);
   Status Bind();
-  // Of every archive.
-  Status ReadSettings();
   Status LoadArchive(const ArchiveLocation& archive);
   // As a service that does not serve yet.
   void AddToHealth(const std::string& name);
@@ -66,7 +59,6 @@ class Server {
   const ServerOptions options_;
   std::string address_;
   std::vector<ArchiveLocation> archives_;
-  std::map<std::string, ModelSettings> settings_;  // By the path of config.yaml; "" for none.
   ModelRegistry registry_;
   InferenceService service_;
   std::unique_ptr<InterpreterManager> manager_;

@@ -1,7 +1,6 @@
 #include "tests/fakes/fake_models.h"
 
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -120,9 +119,6 @@ Result<Value> Double(FakeInterpreter& /*interpreter*/, const FakeArguments& argu
   }
   for (float& element :
        std::span(static_cast<float*>(y->data()), static_cast<size_t>(y->num_elements()))) {
-    if (std::isnan(element)) {
-      return Raise("ValueError", "x holds a NaN");
-    }
     element *= 2;
   }
   return Value(Dict{{Value("y"), Value(*std::move(y))}});

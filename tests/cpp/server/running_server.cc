@@ -67,11 +67,7 @@ void RunningServer::AddWithInputs(const std::string& resource,
 }
 
 ServerOptions RunningServer::options() const {
-  ServerOptions options;
-  options.path = models();
-  options.port = 0;
-  options.runtime = FakeOptions(interpreters_);
-  return options;
+  return {.path = models(), .host = "127.0.0.1", .port = 0, .runtime = FakeOptions(interpreters_)};
 }
 
 void RunningServer::Listen(int interpreters) {
