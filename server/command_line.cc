@@ -14,6 +14,7 @@ std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv,
   constexpr int kUsageError = 2;
   constexpr int kMostInterpreters = 1024;
   constexpr int kHighestPort = 65535;
+  constexpr int kLongestQueue = 1'000'000;
   ServerOptions options;
   CLI::App app("Serves PyTorch models over the Open Inference Protocol (gRPC).",
                "torchdeploy-server");
@@ -33,6 +34,10 @@ std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv,
       ->check(CLI::Range(0, kMostInterpreters));
   app.add_flag("--pin-cores", options.runtime.pin_cores,
                "keep each interpreter to cores of its own, as far as there are enough");
+  app.add_option("--max-queue-size", options.queue.most_waiting,
+                 "requests of one model that may wait; more are refused")
+      ->capture_default_str()
+      ->check(CLI::Range(1, kLongestQueue));
   app.add_option("--python", options.runtime.python,
                  "the Python whose packages are used (default: $VIRTUAL_ENV, else python3)");
   app.add_option("--cache", options.runtime.cache_folder,

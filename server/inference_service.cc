@@ -1,51 +1,36 @@
 #include "server/inference_service.h"
 
+#include <array>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/infer_call.h"
 #include "server/infer_messages.h"
+#include "server/model_descriptions.h"
 #include "server/model_registry.h"
-#include "server/request_decoder.h"
-#include "server/response_encoder.h"
 #include "server/serving_gate.h"
 #include "server/status_mapping.h"
 #include "server/version.h"
-#include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/value.h"
 
 #include "open_inference_grpc.pb.h"
-#include <google/protobuf/repeated_ptr_field.h>
 
 namespace torchdeploy::server {
 
 namespace {
 
 constexpr const char* kServerName = "torchdeploy";
-constexpr const char* kPlatform = "torchdeploy_eager";
+// By Triton's names; only what is there: a client uses each that it knows.
+constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics"};
+constexpr const char* kReadyState = "READY";
 
 grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status, context));
   return reactor;
-}
-
-void Describe(
-    const std::vector<TensorSpec>& specs,
-    google::protobuf::RepeatedPtrField<inference::ModelMetadataResponse::TensorMetadata>* tensors) {
-  for (const TensorSpec& spec : specs) {
-    auto* tensor = tensors->Add();
-    tensor->set_name(spec.name);
-    tensor->set_datatype(spec.datatype);
-    if (spec.shape) {
-      tensor->mutable_shape()->Add(spec.shape->begin(), spec.shape->end());
-    }
-  }
 }
 
 }  // namespace
@@ -58,6 +43,14 @@ Status InferenceService::WhyClosed() const {
   return {Code::kUnavailable, gate_.state() == ServingGate::State::kClosed
                                   ? "the server is stopping"
                                   : "the server is still loading its models"};
+}
+
+Result<std::shared_ptr<const Model>> InferenceService::FindLoaded(
+    const std::string& name, const std::string& version) const {
+  if (gate_.state() == ServingGate::State::kLoading) {
+    return WhyClosed();
+  }
+  return registry_.Find(name, version);
 }
 
 grpc::ServerUnaryReactor* InferenceService::ServerLive(
@@ -88,29 +81,20 @@ grpc::ServerUnaryReactor* InferenceService::ServerMetadata(
     inference::ServerMetadataResponse* response) {
   response->set_name(kServerName);
   response->set_version(kVersion);
+  for (const char* extension : kExtensions) {
+    response->add_extensions(extension);
+  }
   return FinishWith(context, {});
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
     grpc::CallbackServerContext* context, const inference::ModelMetadataRequest* request,
     inference::ModelMetadataResponse* response) {
-  if (gate_.state() == ServingGate::State::kLoading) {
-    return FinishWith(context, WhyClosed());
-  }
-  const Result<std::shared_ptr<const Model>> model =
-      registry_.Find(request->name(), request->version());
+  const auto model = FindLoaded(request->name(), request->version());
   if (!model.ok()) {
     return FinishWith(context, model.status());
   }
-  response->set_name((*model)->name);
-  response->set_platform(kPlatform);
-  for (const std::string& version : registry_.Versions((*model)->name)) {
-    response->add_versions(version);
-  }
-  if ((*model)->manifest) {
-    Describe((*model)->manifest->inputs, response->mutable_inputs());
-    Describe((*model)->manifest->outputs, response->mutable_outputs());
-  }
+  DescribeMetadata(**model, registry_.Versions((*model)->name), response);
   return FinishWith(context, {});
 }
 
@@ -128,30 +112,48 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   if (!found.ok()) {
     return FinishWith(context, found.status());
   }
-  const std::shared_ptr<const Model>& model = *found;
-  const auto shared_request = messages->shared_request();
-  Result<Arguments> arguments = DecodeRequest(shared_request, model->manifest);
-  if (!arguments.ok()) {
-    return FinishWith(context, arguments.status());
+  return InferCall::Begin(context, messages->shared_request(), response, *found);
+}
+
+grpc::ServerUnaryReactor* InferenceService::ModelConfig(
+    grpc::CallbackServerContext* context, const inference::ModelConfigRequest* request,
+    inference::ModelConfigResponse* response) {
+  const auto model = FindLoaded(request->name(), request->version());
+  if (model.ok()) {
+    DescribeConfig(**model, response->mutable_config());
   }
-  response->set_model_name(model->name);
-  response->set_model_version(model->version);
-  response->set_id(request->id());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  // On the interpreter's own thread, before it takes its next call: until then nobody writes
-  // to the model's memory, and the response copies it.
-  auto finish = [context, reactor, response, shared_request, model](const Result<Value>& result) {
-    Status status = result.status();
-    if (result.ok()) {
-      const std::span<const TensorSpec> declared =
-          model->manifest ? std::span(model->manifest->outputs) : std::span<const TensorSpec>();
-      status = EncodeResponse(*result, declared, *shared_request, response);
+  return FinishWith(context, model.status());
+}
+
+grpc::ServerUnaryReactor* InferenceService::ModelStatistics(
+    grpc::CallbackServerContext* context, const inference::ModelStatisticsRequest* request,
+    inference::ModelStatisticsResponse* response) {
+  if (!request->name().empty()) {
+    const auto model = FindLoaded(request->name(), request->version());
+    if (!model.ok()) {
+      return FinishWith(context, model.status());
     }
-    reactor->Finish(ToGrpcStatus(status, context));
-  };
-  model->entry.CallAsync(std::move(arguments->positional), std::move(arguments->keywords),
-                         std::move(finish));
-  return reactor;
+  }
+  for (const auto& model : registry_.All()) {
+    const bool is_wanted = (request->name().empty() || request->name() == model->name) &&
+                           (request->version().empty() || request->version() == model->version);
+    if (is_wanted) {
+      DescribeStatistics(*model, response->add_model_stats());
+    }
+  }
+  return FinishWith(context, {});
+}
+
+grpc::ServerUnaryReactor* InferenceService::RepositoryIndex(
+    grpc::CallbackServerContext* context, const inference::RepositoryIndexRequest* /*request*/,
+    inference::RepositoryIndexResponse* response) {
+  for (const auto& model : registry_.All()) {
+    auto* entry = response->add_models();
+    entry->set_name(model->name);
+    entry->set_version(model->version);
+    entry->set_state(kReadyState);
+  }
+  return FinishWith(context, {});
 }
 
 }  // namespace torchdeploy::server

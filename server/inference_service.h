@@ -1,6 +1,7 @@
 // The RPCs of the Open Inference Protocol.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
@@ -46,8 +47,21 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
                                        const inference::ModelInferRequest* request,
                                        inference::ModelInferResponse* response) override;
 
+  grpc::ServerUnaryReactor* ModelConfig(grpc::CallbackServerContext* context,
+                                        const inference::ModelConfigRequest* request,
+                                        inference::ModelConfigResponse* response) override;
+  grpc::ServerUnaryReactor* ModelStatistics(grpc::CallbackServerContext* context,
+                                            const inference::ModelStatisticsRequest* request,
+                                            inference::ModelStatisticsResponse* response) override;
+  grpc::ServerUnaryReactor* RepositoryIndex(grpc::CallbackServerContext* context,
+                                            const inference::RepositoryIndexRequest* request,
+                                            inference::RepositoryIndexResponse* response) override;
+
  private:
   [[nodiscard]] Status WhyClosed() const;
+  // As the registry, and kUnavailable while models are loaded.
+  [[nodiscard]] Result<std::shared_ptr<const Model>> FindLoaded(const std::string& name,
+                                                                const std::string& version) const;
 
   const ModelRegistry& registry_;
   ServingGate gate_;

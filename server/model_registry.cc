@@ -86,4 +86,14 @@ std::vector<std::string> ModelRegistry::Names() const {
   return {names.begin(), names.end()};
 }
 
+std::vector<std::shared_ptr<const Model>> ModelRegistry::All() const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::shared_ptr<const Model>> all;
+  for (const auto& [name, versions] : models_) {
+    const auto models = std::views::values(versions);
+    all.insert(all.end(), models.begin(), models.end());
+  }
+  return all;
+}
+
 }  // namespace torchdeploy::server

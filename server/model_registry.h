@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "server/inference_statistics.h"
+#include "server/request_queue.h"
 #include "torchdeploy/manifest.h"
-#include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -20,7 +21,8 @@ struct Model {
   std::string name;
   std::string version;
   std::optional<Manifest> manifest;
-  ReplicatedObj entry;
+  std::shared_ptr<RequestQueue> queue;  // Of its entry.
+  std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();
 };
 
 // Thread-safe. A model stays usable for whoever got it.
@@ -37,6 +39,8 @@ class ModelRegistry {
   // In ascending order; empty for an unknown name.
   [[nodiscard]] std::vector<std::string> Versions(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> Names() const;
+  // Every version of every model, by name and in ascending order.
+  [[nodiscard]] std::vector<std::shared_ptr<const Model>> All() const;
 
  private:
   // "10" after "9": shorter numbers are smaller; what is no number comes before all numbers.

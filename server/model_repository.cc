@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "torchdeploy/status.h"
@@ -15,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLayout = "; a model repository is laid out as NAME/VERSION/*.pt";
+constexpr const char* kSettingsFile = "config.yaml";
 
 Status Invalid(const std::string& message) {
   return {Code::kInvalidArgument, message + kLayout};
@@ -65,26 +67,29 @@ Result<ArchiveLocation> FindVersion(const fs::path& folder, const std::string& n
     return Invalid(folder.string() + " holds " + std::to_string(archives.size()) +
                    " files *.pt, one is expected");
   }
-  return ArchiveLocation{archives.front().string(), name, version};
+  return ArchiveLocation{archives.front().string(), name, version, ""};
 }
 
 Status FindVersions(const fs::path& model, std::vector<ArchiveLocation>& archives) {
   if (!IsFolder(model)) {
     return Invalid(model.string() + " is not a folder");
   }
-  const Result<std::vector<fs::path>> versions = ListFolder(model);
+  Result<std::vector<fs::path>> versions = ListFolder(model);
   if (!versions.ok()) {
     return versions.status();
   }
+  const fs::path settings = model / kSettingsFile;
+  const bool has_settings = std::erase(*versions, settings) > 0;
   if (versions->empty()) {
-    return Invalid(model.string() + " is empty");
+    return Invalid(model.string() + " has no versions");
   }
   for (const fs::path& version : *versions) {
-    const Result<ArchiveLocation> found = FindVersion(version, model.filename().string());
+    Result<ArchiveLocation> found = FindVersion(version, model.filename().string());
     if (!found.ok()) {
       return found.status();
     }
-    archives.push_back(*found);
+    found->settings = has_settings ? settings.string() : "";
+    archives.push_back(*std::move(found));
   }
   return {};
 }
@@ -97,7 +102,7 @@ Result<std::vector<ArchiveLocation>> FindArchives(const std::string& path) {
     return Status(Code::kNotFound, path + ": no such file or folder");
   }
   if (!fs::is_directory(path, error)) {
-    return std::vector<ArchiveLocation>{{path, "", ""}};
+    return std::vector<ArchiveLocation>{{path, "", "", ""}};
   }
   const Result<std::vector<fs::path>> models = ListFolder(path);
   if (!models.ok()) {

@@ -14,10 +14,12 @@ struct ArchiveLocation {
   std::string path;
   std::string name;
   std::string version;
+  std::string settings;  // The model's config.yaml; empty when it has none.
 };
 
 // What `path` holds: one archive, or a folder NAME/VERSION/*.pt with one archive in each
-// VERSION, which is a number. Hidden files are passed over.
+// VERSION, which is a number, and a config.yaml beside the versions, if the user wants one.
+// Hidden files are passed over.
 //
 // kNotFound: no such path. kInvalidArgument, naming the folder, when it is laid out otherwise
 // or empty.

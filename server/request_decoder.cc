@@ -13,6 +13,7 @@
 
 #include <dlpack/dlpack.h>
 
+#include "server/arguments.h"
 #include "server/byte_strings.h"
 #include "server/datatype.h"
 #include "server/name_list.h"

@@ -3,20 +3,14 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
+#include "server/arguments.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/value.h"
 
 #include "open_inference_grpc.pb.h"
 
 namespace torchdeploy::server {
-
-struct Arguments {
-  std::vector<Value> positional;
-  Kwargs keywords;
-};
 
 // Checks the request against the manifest (nothing: any inputs) and turns its inputs into
 // arguments: keywords by name; without a manifest, inputs named INPUT__0, INPUT__1 ... are

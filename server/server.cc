@@ -17,6 +17,9 @@
 #include "server/listen_address.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
+#include "server/model_settings.h"
+#include "server/request_queue.h"
+#include "server/timer.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/package.h"
@@ -35,6 +38,15 @@ Status Prefixed(const std::string& path, const Status& status) {
   return {status.code(), path + ": " + status.message(), status.type(), status.traceback()};
 }
 
+Status CheckBatching(const BatchSettings& batching, const std::optional<Manifest>& manifest) {
+  if (batching.most_rows == 1 || (manifest && manifest->batch_dimension == 0)) {
+    return {};
+  }
+  return {Code::kInvalidArgument, "batching.max_size is " + std::to_string(batching.most_rows) +
+                                      ", but the archive's manifest does not have "
+                                      "batch_dimension 0"};
+}
+
 }  // namespace
 
 Server::Server(ServerOptions options) : options_(std::move(options)), service_(registry_) {}
@@ -50,10 +62,26 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
   }
   std::unique_ptr<Server> server(new Server(std::move(options)));
   server->archives_ = *std::move(archives);
-  if (Status status = server->Bind(); !status.ok()) {
+  Status status = server->ReadSettings();
+  if (status.ok()) {
+    status = server->Bind();
+  }
+  if (!status.ok()) {
     return status;
   }
   return server;
+}
+
+Status Server::ReadSettings() {
+  for (const ArchiveLocation& archive : archives_) {
+    const auto [settings, is_new] = settings_.try_emplace(archive.settings, options_.queue);
+    if (is_new && !archive.settings.empty()) {
+      if (Status status = ReadModelSettings(archive.settings, &settings->second); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  return {};
 }
 
 Status Server::Bind() {
@@ -94,6 +122,11 @@ Status Server::Load() {
     return manager.status();
   }
   manager_ = *std::move(manager);
+  Result<std::shared_ptr<Timer>> timer = Timer::Start();
+  if (!timer.ok()) {
+    return timer.status();
+  }
+  timer_ = *std::move(timer);
   for (const ArchiveLocation& archive : archives_) {
     if (Status status = LoadArchive(archive); !status.ok()) {
       return Prefixed(archive.path, status);
@@ -117,11 +150,16 @@ Status Server::LoadArchive(const ArchiveLocation& archive) {
     version = manifest ? manifest->version : "1";
     AddToHealth(name);
   }
+  const QueueSettings& queue_settings = settings_.at(archive.settings).queue;
+  if (Status status = CheckBatching(queue_settings.batching, manifest); !status.ok()) {
+    return status;
+  }
   ReplicatedObj entry = package->LoadEntry();
   if (Status status = entry.LoadEverywhere(); !status.ok()) {
     return status;
   }
-  return registry_.Add({name, version, manifest, std::move(entry)});
+  auto queue = std::make_shared<RequestQueue>(std::move(entry), queue_settings, timer_);
+  return registry_.Add({name, version, manifest, std::move(queue)});
 }
 
 void Server::AddToHealth(const std::string& name) {
@@ -137,6 +175,9 @@ void Server::SetHealth(bool serving) {
 void Server::Drain() {
   if (grpc_server_ != nullptr) {
     SetHealth(false);
+    for (const auto& model : registry_.All()) {
+      model->queue->Hurry();
+    }
     service_.CloseAndWait();
     // What is still open are streams (health, reflection), which clients may never end.
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);

@@ -1,6 +1,7 @@
 // A server from its start to its end.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "server/inference_service.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
+#include "server/model_settings.h"
+#include "server/request_queue.h"
+#include "server/timer.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
@@ -18,7 +22,8 @@ namespace torchdeploy::server {
 struct ServerOptions {
   std::string path;  // One archive, or a folder NAME/VERSION/*.pt.
   std::string host = "127.0.0.1";
-  int port = 8001;  // 0: any that is free.
+  int port = 8001;           // 0: any that is free.
+  QueueSettings queue = {};  // Of each model that says nothing else.
   Options runtime;
 };
 
@@ -27,7 +32,8 @@ struct ServerOptions {
 class Server {
  public:
   // Binds the port, and answers that it is live and not ready yet.
-  // kUnavailable when the port cannot be bound; otherwise as FindArchives().
+  // kUnavailable when the port cannot be bound; otherwise as FindArchives() and
+  // ReadModelSettings().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
@@ -50,6 +56,8 @@ class Server {
  private:
   explicit Server(ServerOptions options);
   Status Bind();
+  // Of every archive.
+  Status ReadSettings();
   Status LoadArchive(const ArchiveLocation& archive);
   // As a service that does not serve yet.
   void AddToHealth(const std::string& name);
@@ -59,9 +67,11 @@ class Server {
   const ServerOptions options_;
   std::string address_;
   std::vector<ArchiveLocation> archives_;
+  std::map<std::string, ModelSettings> settings_;  // By the path of config.yaml; "" for none.
   ModelRegistry registry_;
   InferenceService service_;
   std::unique_ptr<InterpreterManager> manager_;
+  std::shared_ptr<Timer> timer_;
   std::unique_ptr<grpc::Server> grpc_server_;
 };
 

@@ -143,6 +143,11 @@ def inspect(archive: Path, as_json: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for every address.")
 @click.option("--intra-op-threads", type=click.IntRange(min=1), help="Threads within one call.")
 @click.option("--pin-cores", is_flag=True, help="Keep each interpreter to cores of its own.")
+@click.option(
+    "--max-queue-size",
+    type=click.IntRange(min=1),
+    help="Requests of one model that may wait.  [default: 1000]",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for private libraries.")
 def serve(
     path: Path,
@@ -151,6 +156,7 @@ def serve(
     host: str,
     intra_op_threads: int | None,
     pin_cores: bool,
+    max_queue_size: int | None,
     cache: Path | None,
 ) -> None:
     """Serve PATH over gRPC (Open Inference Protocol) until Ctrl-C or SIGTERM.
@@ -172,6 +178,7 @@ def serve(
         interpreters=interpreters,
         intra_op_threads=intra_op_threads,
         pin_cores=pin_cores,
+        max_queue_size=max_queue_size,
         cache=cache,
     )
     os.execv(command[0], command)

@@ -45,6 +45,7 @@ def server_command(
     interpreters: int | None = None,
     intra_op_threads: int | None = None,
     pin_cores: bool = False,
+    max_queue_size: int | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
@@ -62,6 +63,7 @@ def server_command(
         "--port": port,
         "--interpreters": interpreters,
         "--intra-op-threads": intra_op_threads,
+        "--max-queue-size": max_queue_size,
         "--python": sys.executable,
         "--cache": cache,
     }

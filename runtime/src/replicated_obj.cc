@@ -80,6 +80,28 @@ void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback d
   }
 }
 
+Status ReplicatedObj::CallWhenFree(NextCall next) const {
+  SlotScheduler::Job job = [replicas = replicas_, next = std::move(next)](size_t slot) {
+    std::optional<DueCall> due = next();
+    if (!due.has_value()) {
+      return;
+    }
+    if (MayEndEarly(due->options)) {
+      WatchedCall::BeginIn(
+          slot, {replicas, std::move(due->args), std::move(due->kwargs), AliasedTensors::kShare},
+          due->options, std::move(due->done));
+    } else {
+      AsyncCall{replicas, std::move(due->args), std::move(due->kwargs), std::move(due->done)}.RunIn(
+          slot);
+    }
+  };
+  return replicas_->pool()->scheduler()->Submit(job, {});
+}
+
+size_t ReplicatedObj::num_interpreters() const {
+  return replicas_->pool()->size();
+}
+
 Result<InterpreterSession> ReplicatedObj::AcquireSession(std::optional<size_t> slot) const {
   Result<std::shared_ptr<SessionState>> session = SessionState::Begin(replicas_->pool(), slot);
   if (!session.ok()) {

@@ -44,19 +44,35 @@ void Deliver(const ReplicatedObj::Callback& done, Result<Value> result) {
 WatchedCall::WatchedCall(Request request, ReplicatedObj::Callback done)
     : request_(std::move(request)), done_(std::move(done)) {}
 
-void WatchedCall::Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done) {
+std::shared_ptr<WatchedCall> WatchedCall::Make(Request request, const CallOptions& options,
+                                               ReplicatedObj::Callback done) {
   auto call = std::make_shared<WatchedCall>(std::move(request), std::move(done));
   if (options.cancellation.has_value() && !options.cancellation->state_->Add(call)) {
     call->Answer(Status(Code::kCancelled, "The call was cancelled before it was made."));
-    return;
+    return nullptr;
   }
   if (options.deadline.has_value()) {
     call->request_.replicas->pool()->watch().EndAt(*options.deadline, call);
+  }
+  return call;
+}
+
+void WatchedCall::Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done) {
+  const auto call = Make(std::move(request), options, std::move(done));
+  if (call == nullptr) {
+    return;
   }
   SlotScheduler::Job job = [call](size_t slot) { call->RunIn(slot); };
   const Status accepted = call->request_.replicas->pool()->scheduler()->Submit(job, {});
   if (!accepted.ok()) {
     call->Answer(accepted);
+  }
+}
+
+void WatchedCall::BeginIn(size_t slot, Request request, const CallOptions& options,
+                          ReplicatedObj::Callback done) {
+  if (const auto call = Make(std::move(request), options, std::move(done)); call != nullptr) {
+    call->RunIn(slot);
   }
 }
 

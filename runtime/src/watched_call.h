@@ -29,6 +29,10 @@ class WatchedCall : public EndableCall, public std::enable_shared_from_this<Watc
 
   // `done` is called exactly once, also when the call is refused. Never waits.
   static void Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done);
+  // The same on this thread. REQUIRES: it is the own thread of the interpreter at `slot`, and
+  // holds it.
+  static void BeginIn(size_t slot, Request request, const CallOptions& options,
+                      ReplicatedObj::Callback done);
 
   WatchedCall(Request request, ReplicatedObj::Callback done);
 
@@ -37,6 +41,9 @@ class WatchedCall : public EndableCall, public std::enable_shared_from_this<Watc
   void LeaveBehind() override;
 
  private:
+  // Null when it was cancelled before, which is then answered.
+  static std::shared_ptr<WatchedCall> Make(Request request, const CallOptions& options,
+                                           ReplicatedObj::Callback done);
   void RunIn(size_t slot);
   void Answer(Result<Value> result);
   bool InterruptLocked();

@@ -9,7 +9,7 @@
 // |              | tensors are the caller's own memory                                    |
 // | entry.pkl    | a dict of the keyword arguments                                        |
 // | double.pkl   | {"y": 2 * x}, a new tensor, of the float32 tensor x; TypeError for any |
-// |              | other                                                                  |
+// |              | other, ValueError for a NaN in it                                      |
 // | model.pkl    | the same                                                               |
 // | sleep.pkl    | as echo.pkl, after `milliseconds` (an int or an int tensor's first)    |
 // | fail.pkl     | never: raises ValueError(message), `message` str, bytes or a list of   |

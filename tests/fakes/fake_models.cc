@@ -1,6 +1,7 @@
 #include "tests/fakes/fake_models.h"
 
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -119,6 +120,9 @@ Result<Value> Double(FakeInterpreter& /*interpreter*/, const FakeArguments& argu
   }
   for (float& element :
        std::span(static_cast<float*>(y->data()), static_cast<size_t>(y->num_elements()))) {
+    if (std::isnan(element)) {
+      return Raise("ValueError", "x holds a NaN");
+    }
     element *= 2;
   }
   return Value(Dict{{Value("y"), Value(*std::move(y))}});

@@ -1,6 +1,7 @@
 // One Python object, present in every interpreter of a pool.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -44,6 +45,26 @@ class ReplicatedObj {
   // call that ends early, on a thread of the manager or on the one that cancels.
   void CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done,
                  const CallOptions& options = {}) const;
+
+  // A call that is made up when there is an interpreter for it.
+  struct DueCall {
+    std::vector<Value> args;
+    Kwargs kwargs;
+    Callback done;
+    CallOptions options = {};
+  };
+  using NextCall = std::function<std::optional<DueCall>()>;
+
+  // Asks `next` for a call as soon as an interpreter is free, in order of arrival, and makes the
+  // call there, as CallAsync() does. For who has a queue of his own: what is asked for last is what
+  // runs next. `next` runs on the interpreter's own thread; it must be quick and must not throw.
+  // Nothing: the interpreter is free for others.
+  //
+  // kUnavailable once the manager is closing; `next` is then not asked.
+  Status CallWhenFree(NextCall next) const;
+
+  // Of its manager, now.
+  [[nodiscard]] size_t num_interpreters() const;
 
   // Reserves a free interpreter (or the one at `slot`) for this thread; self() is the
   // replica. A thread that already holds a session of that interpreter gets it again.

@@ -2,6 +2,7 @@
 #include "torchdeploy/replicated_obj.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -356,6 +357,65 @@ TEST(ReplicatedObjDeathTest, CallbackThatThrowsAbortsWithItsMessage) {
         manager->Close();
       },
       "callback of CallAsync threw: from the callback");
+}
+
+TEST(ReplicatedObjTest, CallIsMadeUpWhenItsInterpreterIsFree) {
+  const auto manager = MakeManager(1);
+  const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
+  std::optional<InterpreterSession> busy = *manager->AcquireSession();
+  std::atomic<bool> asked = false;
+  std::promise<Result<Value>> answer;
+  ASSERT_TRUE(echo.CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+                    asked = true;
+                    return ReplicatedObj::DueCall{{"late"}, {}, [&](Result<Value> result) {
+                                                    answer.set_value(std::move(result));
+                                                  }};
+                  })
+                  .ok());
+  EXPECT_FALSE(asked);
+  busy.reset();
+  EXPECT_EQ(*answer.get_future().get()->get<std::string>(), "late");
+}
+
+TEST(ReplicatedObjTest, InterpreterIsFreeForOthersWhenNoCallIsMadeUp) {
+  const auto manager = MakeManager(1);
+  const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
+  std::promise<void> asked;
+  ASSERT_TRUE(echo.CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+                    asked.set_value();
+                    return std::nullopt;
+                  })
+                  .ok());
+  asked.get_future().get();
+  EXPECT_TRUE(echo.Call({1}).ok());
+}
+
+TEST(ReplicatedObjTest, CallThatIsMadeUpEndsAtItsDeadline) {
+  const auto manager = MakeManager(1);
+  std::promise<Code> code;
+  ASSERT_TRUE(
+      LoadModel(*manager, "loop.pkl")
+          .CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+            return ReplicatedObj::DueCall{
+                {},
+                {},
+                [&](const Result<Value>& result) { code.set_value(result.status().code()); },
+                {.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(20)}};
+          })
+          .ok());
+  EXPECT_EQ(code.get_future().get(), Code::kDeadlineExceeded);
+  EXPECT_TRUE(LoadModel(*manager, "echo.pkl").Call({1}).ok());
+}
+
+TEST(ReplicatedObjTest, NoCallIsAskedForOnceTheManagerIsClosed) {
+  const auto manager = MakeManager(1);
+  const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
+  manager->Close();
+  const Status status = echo.CallWhenFree([]() -> std::optional<ReplicatedObj::DueCall> {
+    ADD_FAILURE() << "asked";
+    return std::nullopt;
+  });
+  EXPECT_EQ(status.code(), Code::kUnavailable);
 }
 
 }  // namespace

@@ -87,6 +87,22 @@ std::vector<ErrorCase> NameCases() {
          request.add_outputs()->set_name("z");
          return request;
        }},
+      {"PriorityThatIsNoInteger",
+       kInvalid,
+       {"'priority'", "high", "uint64_param"},
+       [] {
+         ModelInferRequest request = Raw("echo", "FP32", {1}, RawFloats({1}));
+         (*request.mutable_parameters())["priority"].set_string_param("high");
+         return request;
+       }},
+      {"NegativeTimeout",
+       kInvalid,
+       {"'timeout'", "-1"},
+       [] {
+         ModelInferRequest request = Raw("echo", "FP32", {1}, RawFloats({1}));
+         (*request.mutable_parameters())["timeout"].set_int64_param(-1);
+         return request;
+       }},
   };
 }
 

@@ -23,6 +23,7 @@ namespace {
 
 using testing::AnyOf;
 using testing::Each;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
@@ -48,6 +49,7 @@ class LoadTest : public testing::Test {
     running_.AddWithInputs("echo", {"x"});
     running_.AddWithInputs("sleep", {"milliseconds"});
     running_.AddWithInputs("hang", {"x"});
+    running_.AddWithInputs("loop", {});
     running_.AddWithInputs("alias", {"x"});
     running_.Listen(2);
     running_.Load();
@@ -128,6 +130,27 @@ TEST_F(LoadTest, ACallPastItsDeadlineLeavesTheServerServing) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   AwaitHanging(1);
   ReleaseHanging();
+  EXPECT_TRUE(running_.Infer(SleepRequest(0)).status.ok());
+}
+
+TEST_F(LoadTest, AnEndlessCallEndsInItsInterpreterWhenItsClientGivesUp) {
+  for (int i = 0; i < 4; ++i) {  // More than there are interpreters.
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
+    ModelInferResponse response;
+    const grpc::Status status = running_.stub().ModelInfer(&context, RequestTo("loop"), &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  EXPECT_TRUE(running_.Infer(SleepRequest(0)).status.ok());
+}
+
+TEST_F(LoadTest, ATimeoutInMicrosecondsEndsTheRequest) {
+  ModelInferRequest request = RequestTo("loop");
+  (*request.mutable_parameters())["timeout"].set_int64_param(20'000);
+  (*request.mutable_parameters())["priority"].set_uint64_param(3);
+  const Answer answer = running_.Infer(request);
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(answer.status.error_message(), HasSubstr("timeout"));
   EXPECT_TRUE(running_.Infer(SleepRequest(0)).status.ok());
 }
 

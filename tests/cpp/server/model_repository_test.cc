@@ -48,6 +48,24 @@ class ModelRepositoryTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(ModelRepositoryTest, SettingsBesideTheVersionsAreThoseOfEachVersion) {
+  MakeFile("a/1/model.pt");
+  MakeFile("a/2/model.pt");
+  MakeFile("b/1/model.pt");
+  const std::string settings = MakeFile("a/config.yaml");
+  const auto archives = FindArchives(root());
+  ASSERT_TRUE(archives.ok()) << archives.status().ToString();
+  ASSERT_EQ(archives->size(), 3U);
+  EXPECT_EQ(archives->at(0).settings, settings);
+  EXPECT_EQ(archives->at(1).settings, settings);
+  EXPECT_EQ(archives->at(2).settings, "");
+}
+
+TEST_F(ModelRepositoryTest, SettingsWithoutAVersionAreNoModel) {
+  MakeFile("a/config.yaml");
+  ExpectInvalid("a has no versions");
+}
+
 TEST_F(ModelRepositoryTest, AFileIsOneArchiveWithoutNameAndVersion) {
   const std::string path = MakeFile("any.name");
   const auto archives = FindArchives(path);

@@ -1,4 +1,5 @@
 // Tests of each RPC over real sockets.
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -100,14 +101,15 @@ TEST_F(RpcTest, AModelOrVersionThatIsNotThereIsNotReady) {
   EXPECT_FALSE(ModelReady("unheard"));
 }
 
-TEST_F(RpcTest, ServerMetadataSaysNameAndVersionAndAdvertisesNoExtension) {
+TEST_F(RpcTest, ServerMetadataSaysNameVersionAndTheExtensionsThatAreThere) {
   grpc::ClientContext context;
   SetDeadline(context);
   inference::ServerMetadataResponse response;
   EXPECT_TRUE(running_.stub().ServerMetadata(&context, {}, &response).ok());
   EXPECT_EQ(response.name(), "torchdeploy");
   EXPECT_EQ(response.version(), kVersion);
-  EXPECT_EQ(response.extensions_size(), 0);
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("model_configuration", "schedule_policy", "statistics"));
 }
 
 TEST_F(RpcTest, ModelMetadataIsTheManifests) {
@@ -211,11 +213,18 @@ TEST_F(RpcTest, ReflectionListsTheService) {
   EXPECT_TRUE(status.ok());
 }
 
+ServerOptions OptionsFor(const std::string& path) {
+  ServerOptions options;
+  options.path = path;
+  options.port = 0;
+  options.runtime = FakeOptions(1);
+  return options;
+}
+
 TEST(ServerTest, AnArchiveAloneIsServedByTheNameInItsManifest) {
   const TemporaryFolder folder;
   fakes::WriteArchive(folder.File("file.pt"), FakeManifest("double", kInputs));
-  auto server =
-      Server::Listen({.path = folder.File("file.pt"), .port = 0, .runtime = FakeOptions(1)});
+  auto server = Server::Listen(OptionsFor(folder.File("file.pt")));
   ASSERT_TRUE(server.ok()) << server.status().ToString();
   EXPECT_EQ((*server)->num_interpreters(), 0);
   ASSERT_TRUE((*server)->Load().ok());
@@ -226,8 +235,7 @@ TEST(ServerTest, AnArchiveAloneIsServedByTheNameInItsManifest) {
 TEST(ServerTest, AnArchiveAloneWithoutManifestIsServedByItsFileName) {
   const TemporaryFolder folder;
   fakes::WriteArchive(folder.File("file.pt"), std::nullopt);
-  auto server =
-      Server::Listen({.path = folder.File("file.pt"), .port = 0, .runtime = FakeOptions(1)});
+  auto server = Server::Listen(OptionsFor(folder.File("file.pt")));
   ASSERT_TRUE(server.ok()) << server.status().ToString();
   ASSERT_TRUE((*server)->Load().ok());
   EXPECT_THAT((*server)->models().Names(), ElementsAre("file"));
@@ -243,8 +251,18 @@ TEST(ServerTest, AModelThatCannotBeLoadedIsNamedByItsArchive) {
   EXPECT_THAT(status.message(), HasSubstr("missing/1/model.pt: "));
 }
 
+TEST(ServerTest, BatchingWithoutABatchDimensionIsRefused) {
+  RunningServer running;
+  running.AddWithInputs("echo", {"x"});
+  std::ofstream(running.models() + "/echo/config.yaml") << "batching: {max_size: 4}";
+  running.Listen();
+  const Status status = running.server().Load();
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_THAT(status.message(), HasSubstr("batching.max_size is 4"));
+}
+
 TEST(ServerTest, APathThatIsNotThereIsNotFound) {
-  const auto server = Server::Listen({.path = "/nowhere/model.pt", .runtime = FakeOptions(1)});
+  const auto server = Server::Listen(OptionsFor("/nowhere/model.pt"));
   ASSERT_FALSE(server.ok());
   EXPECT_EQ(server.status().code(), Code::kNotFound);
 }

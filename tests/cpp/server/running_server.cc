@@ -67,7 +67,11 @@ void RunningServer::AddWithInputs(const std::string& resource,
 }
 
 ServerOptions RunningServer::options() const {
-  return {.path = models(), .host = "127.0.0.1", .port = 0, .runtime = FakeOptions(interpreters_)};
+  ServerOptions options;
+  options.path = models();
+  options.port = 0;
+  options.runtime = FakeOptions(interpreters_);
+  return options;
 }
 
 void RunningServer::Listen(int interpreters) {

@@ -1,0 +1,119 @@
+#include "server/batch_run.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "server/arguments.h"
+#include "server/joined_arguments.h"
+#include "server/queued_request.h"
+#include "server/request_times.h"
+#include "torchdeploy/call_options.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+namespace torchdeploy::server {
+
+BatchRun::BatchRun(Requests requests, std::function<void(const Requests&)> run_alone)
+    : requests_(std::move(requests)), run_alone_(std::move(run_alone)), left_(requests_.size()) {}
+
+std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
+  TakeOver();
+  if (requests_.empty()) {
+    return std::nullopt;
+  }
+  Result<Arguments> arguments = Join();
+  if (!arguments.ok()) {
+    run_alone_(requests_);
+    return std::nullopt;
+  }
+  times_.called = std::chrono::steady_clock::now();
+  return ReplicatedObj::DueCall{
+      std::move(arguments->positional),
+      std::move(arguments->keywords),
+      [self = shared_from_this()](const Result<Value>& result) { self->Deliver(result); },
+      {.cancellation = cancellation_}};
+}
+
+void BatchRun::TakeOver() {
+  std::erase_if(requests_, [this](const std::shared_ptr<QueuedRequest>& request) {
+    const bool is_left = request->HandTo([weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self != nullptr) {
+        self->LeaveOne();
+      }
+    });
+    if (!is_left) {
+      LeaveOne();
+    }
+    return !is_left;
+  });
+}
+
+Result<Arguments> BatchRun::Join() const {
+  if (requests_.size() == 1) {
+    return requests_.front()->arguments();
+  }
+  std::vector<const Arguments*> all;
+  for (const auto& request : requests_) {
+    all.push_back(&request->arguments());
+  }
+  return JoinArguments(all);
+}
+
+void BatchRun::LeaveOne() {
+  if (--left_ == 0) {
+    cancellation_.Cancel();
+  }
+}
+
+void BatchRun::AnswerAll(const Status& status) {
+  for (const auto& request : requests_) {
+    request->Answer(status);
+  }
+}
+
+void BatchRun::Deliver(const Result<Value>& result) {
+  RequestTimes times = times_;
+  for (const auto& request : requests_) {
+    times.batch_rows += request->num_rows();
+  }
+  times.returned = std::chrono::steady_clock::now();
+  if (requests_.size() == 1) {
+    times.is_first_of_batch = true;
+    requests_.front()->Answer(result, times);
+  } else if (result.ok()) {
+    DeliverRows(*result, times);
+  } else if (result.status().code() == Code::kUnavailable) {
+    AnswerAll(result.status());
+  } else {
+    run_alone_(requests_);
+  }
+}
+
+void BatchRun::DeliverRows(const Value& result, const RequestTimes& times) {
+  std::vector<int64_t> rows;
+  for (const auto& request : requests_) {
+    rows.push_back(request->num_rows());
+  }
+  Result<std::vector<Value>> parts = SplitResult(result, rows);
+  if (!parts.ok()) {
+    AnswerAll(parts.status());
+    return;
+  }
+  RequestTimes first = times;
+  first.is_first_of_batch = true;
+  bool is_first = true;
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i]->Answer(std::move((*parts)[i]), is_first ? first : times)) {
+      is_first = false;
+    }
+  }
+}
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,24 @@
+// What a request says of its own scheduling.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "torchdeploy/status.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+struct RequestParameters {
+  uint64_t priority = 0;  // "priority": 1 is before 2, and 0 the last.
+  // "timeout": from the request's arrival to its answer; 0 is none.
+  std::optional<std::chrono::microseconds> timeout = {};
+};
+
+// Others are passed over: clients send some of their own. Clients disagree on the integers'
+// signedness, so both are taken. kInvalidArgument for a value that is no such number.
+Result<RequestParameters> ReadParameters(const inference::ModelInferRequest& request);
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,274 @@
+#include "server/request_queue.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/batch_run.h"
+#include "server/joined_arguments.h"
+#include "server/queued_request.h"
+#include "server/timer.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+BatchSettings WithAllPreferred(BatchSettings settings) {
+  if (settings.preferred_rows.empty() || settings.preferred_rows.back() != settings.most_rows) {
+    settings.preferred_rows.push_back(settings.most_rows);
+  }
+  return settings;
+}
+
+}  // namespace
+
+void RequestQueue::Ticket::EndEarly(const Status& status) const {
+  if (request_ != nullptr) {
+    request_->EndEarly(status);
+  }
+}
+
+RequestQueue::RequestQueue(ReplicatedObj entry, QueueSettings settings,
+                           std::shared_ptr<Timer> timer)
+    : entry_(std::move(entry)),
+      settings_{settings.most_waiting, WithAllPreferred(std::move(settings.batching))},
+      timer_(std::move(timer)) {}
+
+Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
+  if (request.deadline.has_value() && *request.deadline <= std::chrono::steady_clock::now()) {
+    return Status(Code::kDeadlineExceeded, "The request was over its timeout when it arrived.");
+  }
+  std::optional<Rows> rows = CanJoin() ? RowsOf(request.arguments) : std::nullopt;
+  if (Status status = CheckRows(rows); !status.ok()) {
+    return status;
+  }
+  const uint64_t urgency = request.priority - 1;  // 0 wraps around, to the last.
+  const bool is_alone = !rows.has_value();
+  std::shared_ptr<QueuedRequest> queued;
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.size() >= settings_.most_waiting) {
+      return Status(Code::kResourceExhausted,
+                    "the queue of the model is full: " + std::to_string(waiting_.size()) +
+                        " requests are waiting");
+    }
+    queued = std::make_shared<QueuedRequest>(std::move(request), Rank{urgency, arrivals_++},
+                                             std::move(rows));
+    queued->WatchDeadline(*timer_);
+    Enter(queued, is_alone);
+  }
+  AskForInterpreters();
+  return Ticket(std::move(queued));
+}
+
+void RequestQueue::Hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_hurried_ = true;
+    for (auto& [rank, waiting] : waiting_) {
+      waiting.is_overdue = true;
+    }
+  }
+  AskForInterpreters();
+}
+
+size_t RequestQueue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
+Status RequestQueue::CheckRows(const std::optional<Rows>& rows) const {
+  const int64_t most = settings_.batching.most_rows;
+  if (!rows.has_value() || rows->count <= most) {
+    return {};
+  }
+  return {Code::kInvalidArgument, "the inputs have " + std::to_string(rows->count) +
+                                      " rows; the model takes " + std::to_string(most) +
+                                      " at most"};
+}
+
+void RequestQueue::AskForInterpreters() {
+  while (TakeOneToAskFor()) {
+    const Status asked =
+        entry_.CallWhenFree([self = shared_from_this()] { return self->NextCall(); });
+    if (!asked.ok()) {
+      EndWaiting(asked);
+      return;
+    }
+  }
+}
+
+bool RequestQueue::TakeOneToAskFor() {
+  const std::lock_guard lock(mutex_);
+  if (asked_for_ >= std::min(waiting_.size(), entry_.num_interpreters()) ||
+      FirstDueGroup().requests.empty()) {
+    return false;
+  }
+  ++asked_for_;
+  return true;
+}
+
+std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall() {
+  {
+    const std::lock_guard lock(mutex_);
+    --asked_for_;
+  }
+  std::optional<ReplicatedObj::DueCall> call;
+  for (BatchRun::Requests batch = TakeBatch(); !batch.empty(); batch = TakeBatch()) {
+    const auto run = std::make_shared<BatchRun>(
+        std::move(batch),
+        [self = shared_from_this()](const auto& requests) { self->RunAlone(requests); });
+    call = run->Begin();
+    if (call.has_value()) {
+      break;
+    }
+  }
+  AskForInterpreters();
+  return call;
+}
+
+BatchRun::Requests RequestQueue::TakeBatch() {
+  const std::lock_guard lock(mutex_);
+  Group group = FirstDueGroup();
+  LimitToPreferred(group);
+  for (const auto& request : group.requests) {
+    waiting_.erase(request->rank());
+  }
+  return std::move(group.requests);
+}
+
+void RequestQueue::RunAlone(const BatchRun::Requests& requests) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& request : requests) {
+      Enter(request, /*is_alone=*/true);
+    }
+  }
+  AskForInterpreters();
+}
+
+void RequestQueue::Remove(const Rank& rank) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.erase(rank);
+  }
+  AskForInterpreters();  // Those behind it may be due.
+}
+
+void RequestQueue::StopWaitingForOthers(const Rank& rank) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = waiting_.find(rank); found != waiting_.end()) {
+      found->second.is_overdue = true;
+    }
+  }
+  AskForInterpreters();
+}
+
+void RequestQueue::EndWaiting(const Status& status) {
+  WaitingRequests waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    --asked_for_;
+    waiting.swap(waiting_);
+  }
+  for (const auto& [rank, each] : waiting) {
+    each.request->EndEarly(status);
+  }
+}
+
+void RequestQueue::Enter(std::shared_ptr<QueuedRequest> request, bool is_alone) {
+  const Rank rank = request->rank();
+  const bool is_left = request->HandTo([weak = weak_from_this(), rank] {
+    if (const auto self = weak.lock(); self != nullptr) {
+      self->Remove(rank);
+    }
+  });
+  if (is_left) {
+    Waiting waiting{.request = std::move(request), .is_alone = is_alone};
+    WaitForOthers(rank, waiting);
+    waiting_.emplace(rank, std::move(waiting));
+  }
+}
+
+void RequestQueue::WaitForOthers(const Rank& rank, Waiting& waiting) {
+  const std::chrono::microseconds delay = settings_.batching.delay;
+  waiting.is_overdue = waiting.is_alone || is_hurried_ || delay.count() == 0;
+  if (waiting.is_overdue) {
+    return;
+  }
+  waiting.at_delay =
+      timer_->At(std::chrono::steady_clock::now() + delay, [weak = weak_from_this(), rank] {
+        if (const auto self = weak.lock(); self != nullptr) {
+          self->StopWaitingForOthers(rank);
+        }
+      });
+}
+
+RequestQueue::Group RequestQueue::FirstDueGroup() const {
+  std::vector<Group> groups;
+  for (const auto& [rank, waiting] : waiting_) {
+    auto group = std::find_if(groups.begin(), groups.end(),
+                              [&](const Group& each) { return each.Takes(waiting); });
+    if (group == groups.end()) {
+      group = groups.emplace(groups.end());
+    }
+    Add(waiting, *group);
+    if (groups.front().is_due && groups.front().is_full) {
+      break;
+    }
+  }
+  const auto due =
+      std::find_if(groups.begin(), groups.end(), [](const Group& group) { return group.is_due; });
+  return due == groups.end() ? Group() : std::move(*due);
+}
+
+bool RequestQueue::Group::Takes(const Waiting& waiting) const {
+  return !is_alone && !waiting.is_alone &&
+         requests.front()->rows()->kind == waiting.request->rows()->kind;
+}
+
+void RequestQueue::Add(const Waiting& waiting, Group& group) const {
+  const int64_t rows = group.rows + waiting.request->num_rows();
+  if (group.is_full || rows > settings_.batching.most_rows) {
+    // For a later call, but then nobody of its kind can be before it in this one.
+    group.is_full = true;
+    group.is_due = true;
+    return;
+  }
+  group.requests.push_back(waiting.request);
+  group.rows = rows;
+  group.is_alone = waiting.is_alone;
+  group.is_full = waiting.is_alone || rows == settings_.batching.most_rows;
+  group.is_due =
+      group.is_due || waiting.is_overdue || rows >= settings_.batching.preferred_rows.front();
+}
+
+void RequestQueue::LimitToPreferred(Group& group) const {
+  const std::vector<int64_t>& preferred = settings_.batching.preferred_rows;
+  const auto above = std::upper_bound(preferred.begin(), preferred.end(), group.rows);
+  if (above == preferred.begin()) {
+    return;
+  }
+  int64_t rows = group.rows;
+  auto end = group.requests.end();
+  while (rows > *std::prev(above)) {
+    --end;
+    rows -= (*end)->num_rows();
+  }
+  if (rows >= preferred.front()) {
+    group.requests.erase(end, group.requests.end());
+  }
+}
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,92 @@
+// Tests of what a model's config.yaml may say.
+#include "server/model_settings.h"
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "torchdeploy/status.h"
+
+#include "tests/cpp/runtime/fake_pool.h"
+
+namespace torchdeploy::server {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ModelSettingsTest : public testing::Test {
+ protected:
+  Status Read(const std::string& text) {
+    const std::string file = folder_.File("config.yaml");
+    std::ofstream(file) << text;
+    return ReadModelSettings(file, &settings_);
+  }
+
+  TemporaryFolder folder_;
+  ModelSettings settings_;
+};
+
+TEST_F(ModelSettingsTest, EveryKeyIsTaken) {
+  const Status status = Read(R"(
+batching: {max_size: 16, max_delay_us: 250, preferred_sizes: [8, 4]}
+queue:
+  max_size: 30
+)");
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_EQ(settings_.queue.batching.most_rows, 16);
+  EXPECT_EQ(settings_.queue.batching.delay, std::chrono::microseconds(250));
+  EXPECT_THAT(settings_.queue.batching.preferred_rows, ElementsAre(4, 8));
+  EXPECT_EQ(settings_.queue.most_waiting, 30U);
+}
+
+TEST_F(ModelSettingsTest, WhatIsNotSaidStaysAsItWas) {
+  settings_.queue.most_waiting = 7;
+  EXPECT_TRUE(Read("").ok());
+  EXPECT_TRUE(Read("batching:\nqueue:\n").ok());
+  EXPECT_TRUE(Read("batching: {max_size: 2}").ok());
+  EXPECT_EQ(settings_.queue.most_waiting, 7U);
+}
+
+TEST_F(ModelSettingsTest, AnUnknownKeyIsNamedWithTheNearestKnownOne) {
+  EXPECT_THAT(Read("batchin: {}").message(),
+              AllOf(HasSubstr("config.yaml"), HasSubstr("'batchin'"), HasSubstr("'batching'")));
+  EXPECT_THAT(Read("batching: {max_delay: 3}").message(),
+              AllOf(HasSubstr("'batching.max_delay'"), HasSubstr("'batching.max_delay_us'")));
+}
+
+TEST_F(ModelSettingsTest, AMistakeIsNamedByItsPlaceAndValue) {
+  const std::vector<std::pair<std::string, std::string>> mistakes = {
+      {"batching: {max_size: many}", "batching.max_size is many; a number from 1"},
+      {"batching: {max_size: 0}", "batching.max_size is 0"},
+      {"batching: {max_size: 1.5}", "batching.max_size is 1.5"},
+      {"batching: {max_delay_us: -1}", "batching.max_delay_us is -1"},
+      {"batching: {preferred_sizes: 4}", "batching.preferred_sizes is 4; a list"},
+      {"batching: {max_size: 4, preferred_sizes: [8]}", "has 8, more than batching.max_size"},
+      {"batching: {max_size: 8}\nqueue: {max_size: 7}", "queue.max_size is 7, less than"},
+      {"queue: 3", "queue is no mapping"},
+      {"- 1", "the file is no mapping"},
+      {"a: [", "config.yaml: yaml-cpp: error"},
+      {"? [1]\n: 2", "config.yaml"},
+  };
+  for (const auto& [text, message] : mistakes) {
+    const Status status = Read(text);
+    EXPECT_EQ(status.code(), Code::kInvalidArgument) << text;
+    EXPECT_THAT(status.message(), HasSubstr(message)) << text;
+  }
+}
+
+TEST_F(ModelSettingsTest, AFileThatCannotBeReadIsNamed) {
+  const Status status = ReadModelSettings("/nowhere/config.yaml", &settings_);
+  EXPECT_EQ(status.code(), Code::kPermissionDenied);
+  EXPECT_THAT(status.message(), HasSubstr("/nowhere/config.yaml"));
+}
+
+}  // namespace
+}  // namespace torchdeploy::server
