@@ -25,7 +25,7 @@ test: test-cpp test-python test-sanitizers ## Run every test.
 test-cpp: $(VENV)/.installed
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --timeout 300
 
-test-python: $(VENV)/.installed
+test-python: $(VENV)/.installed build/perf_analyzer
 	python -m pytest
 
 test-sanitizers: $(VENV)/.requirements
@@ -54,6 +54,13 @@ bench: $(VENV)/.installed ## Measure memory, starts, calls, weights and throughp
 MINUTES ?= 10
 soak: $(VENV)/.installed ## Load, resize, end calls, hang and start for MINUTES (10), to find leaks.
 	python benchmarks/soak.py --minutes $(MINUTES)
+
+# The last release whose perf_analyzer runs on Debian 12, and what it is linked to.
+build/perf_analyzer: $(VENV)/.requirements
+	rm -rf $@
+	pip install --quiet --disable-pip-version-check --no-deps --target $@ \
+	  tritonclient==2.50.0 nvidia-cuda-runtime-cu12==12.9.79
+	touch $@
 
 clean: ## Remove everything that was built; the virtual environment stays.
 	rm -rf build

@@ -24,6 +24,7 @@ BatchRun::BatchRun(Requests requests, std::function<void(const Requests&)> run_a
     : requests_(std::move(requests)), run_alone_(std::move(run_alone)), left_(requests_.size()) {}
 
 std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
+  times_.taken = std::chrono::steady_clock::now();
   TakeOver();
   if (requests_.empty()) {
     return std::nullopt;
@@ -42,17 +43,21 @@ std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
 }
 
 void BatchRun::TakeOver() {
+  const size_t before = requests_.size();
   std::erase_if(requests_, [this](const std::shared_ptr<QueuedRequest>& request) {
-    const bool is_left = request->HandTo([weak = weak_from_this()] {
-      if (const auto self = weak.lock(); self != nullptr) {
-        self->LeaveOne();
-      }
-    });
-    if (!is_left) {
-      LeaveOne();
-    }
-    return !is_left;
+    return !request->HandTo(LeaveFunction());
   });
+  for (size_t gone = before - requests_.size(); gone > 0; --gone) {
+    LeaveOne();
+  }
+}
+
+std::function<void()> BatchRun::LeaveFunction() {
+  return [weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self != nullptr) {
+      self->LeaveOne();
+    }
+  };
 }
 
 Result<Arguments> BatchRun::Join() const {

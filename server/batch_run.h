@@ -33,6 +33,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
  private:
   // Keeps those that have no answer yet.
   void TakeOver();
+  // What a request calls that has been answered early.
+  std::function<void()> LeaveFunction();
   [[nodiscard]] Result<Arguments> Join() const;
   void LeaveOne();
   void AnswerAll(const Status& status);

@@ -7,12 +7,13 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "server/infer_call.h"
 #include "server/infer_messages.h"
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
 #include "server/status_mapping.h"
+#include "server/stream_infer.h"
+#include "server/unary_infer.h"
 #include "server/version.h"
 #include "torchdeploy/status.h"
 
@@ -51,6 +52,19 @@ Result<std::shared_ptr<const Model>> InferenceService::FindLoaded(
     return WhyClosed();
   }
   return registry_.Find(name, version);
+}
+
+Result<Admission> InferenceService::Admit(const inference::ModelInferRequest& request) {
+  std::unique_ptr<ServingGate::Pass> pass = gate_.Enter();
+  if (pass == nullptr) {
+    return WhyClosed();
+  }
+  Result<std::shared_ptr<const Model>> model =
+      registry_.Find(request.model_name(), request.model_version());
+  if (!model.ok()) {
+    return model.status();
+  }
+  return Admission{std::move(pass), *std::move(model)};
 }
 
 grpc::ServerUnaryReactor* InferenceService::ServerLive(
@@ -101,18 +115,20 @@ grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
                                                        const inference::ModelInferRequest* request,
                                                        inference::ModelInferResponse* response) {
-  std::unique_ptr<ServingGate::Pass> pass = gate_.Enter();
-  if (pass == nullptr) {
-    return FinishWith(context, WhyClosed());
+  Result<Admission> admission = Admit(*request);
+  if (!admission.ok()) {
+    return FinishWith(context, admission.status());
   }
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
-  messages->Hold(std::move(pass));
-  const Result<std::shared_ptr<const Model>> found =
-      registry_.Find(request->model_name(), request->model_version());
-  if (!found.ok()) {
-    return FinishWith(context, found.status());
-  }
-  return InferCall::Begin(context, messages->shared_request(), response, *found);
+  messages->Hold(std::move(admission->pass));
+  return UnaryInfer::Begin(context, messages->shared_request(), response,
+                           std::move(admission->model));
+}
+
+grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
+InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
+  return StreamInfer::Begin(
+      context, [this](const inference::ModelInferRequest& request) { return Admit(request); });
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelConfig(

@@ -9,6 +9,7 @@
 #include "server/infer_messages.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
+#include "server/stream_infer.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.grpc.pb.h"
@@ -46,6 +47,8 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
                                        const inference::ModelInferRequest* request,
                                        inference::ModelInferResponse* response) override;
+  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
+  ModelStreamInfer(grpc::CallbackServerContext* context) override;
 
   grpc::ServerUnaryReactor* ModelConfig(grpc::CallbackServerContext* context,
                                         const inference::ModelConfigRequest* request,
@@ -62,6 +65,9 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   // As the registry, and kUnavailable while models are loaded.
   [[nodiscard]] Result<std::shared_ptr<const Model>> FindLoaded(const std::string& name,
                                                                 const std::string& version) const;
+
+  // kUnavailable unless the gate is open; else as the registry.
+  Result<Admission> Admit(const inference::ModelInferRequest& request);
 
   const ModelRegistry& registry_;
   ServingGate gate_;

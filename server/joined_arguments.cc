@@ -1,8 +1,8 @@
 #include "server/joined_arguments.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -15,7 +15,6 @@
 
 #include "server/arguments.h"
 #include "server/byte_strings.h"
-#include "server/datatype.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
@@ -197,6 +196,7 @@ class Splitter {
       }
     }
     std::vector<Value> made;
+    made.reserve(parts.size());
     for (std::vector<Value>& part : parts) {
       made.emplace_back(Container(std::move(part)));
     }

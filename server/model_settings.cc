@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/nearest_name.h"
+#include "server/request_queue.h"
 #include "torchdeploy/status.h"
 
 #include <yaml-cpp/yaml.h>
@@ -36,6 +37,14 @@ std::string Join(const std::string& place, std::string_view key) {
   return place.empty() ? std::string(key) : place + "." + std::string(key);
 }
 
+std::string_view NearestKey(const std::string& key, const Readers& readers) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, reader] : readers) {
+    names.push_back(name);
+  }
+  return NearestName(key, names);
+}
+
 void ReadMapping(const YAML::Node& node, const std::string& place, const Readers& readers) {
   if (node.IsNull()) {
     return;  // A section, or a file, that says nothing.
@@ -47,12 +56,8 @@ void ReadMapping(const YAML::Node& node, const std::string& place, const Readers
     const auto key = pair.first.as<std::string>();
     const auto found = readers.find(key);
     if (found == readers.end()) {
-      std::vector<std::string_view> names;
-      for (const auto& [name, reader] : readers) {
-        names.push_back(name);
-      }
       throw Refusal("key '" + Join(place, key) + "' is unknown; did you mean '" +
-                    Join(place, NearestName(key, names)) + "'?");
+                    Join(place, NearestKey(key, readers)) + "'?");
     }
     found->second(pair.second, Join(place, key));
   }

@@ -22,13 +22,14 @@ QueuedRequest::QueuedRequest(Request request, const Rank& rank, std::optional<Ro
       done_(std::move(request.done)) {}
 
 void QueuedRequest::WatchDeadline(Timer& timer) {
-  if (deadline_.has_value()) {
-    at_deadline_ = timer.At(*deadline_, [weak = weak_from_this()] {
-      if (const auto self = weak.lock(); self != nullptr) {
-        self->EndEarly({Code::kDeadlineExceeded, "The request was over its timeout."});
-      }
-    });
+  if (!deadline_.has_value()) {
+    return;
   }
+  at_deadline_ = timer.At(*deadline_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self != nullptr) {
+      self->EndEarly({Code::kDeadlineExceeded, "The request was over its timeout."});
+    }
+  });
 }
 
 bool QueuedRequest::HandTo(std::function<void()> leave) {

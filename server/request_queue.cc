@@ -234,8 +234,10 @@ RequestQueue::Group RequestQueue::FirstDueGroup() const {
 }
 
 bool RequestQueue::Group::Takes(const Waiting& waiting) const {
-  return !is_alone && !waiting.is_alone &&
-         requests.front()->rows()->kind == waiting.request->rows()->kind;
+  const std::optional<Rows>& mine = requests.front()->rows();
+  const std::optional<Rows>& other = waiting.request->rows();
+  return !is_alone && !waiting.is_alone && mine.has_value() && other.has_value() &&
+         mine->kind == other->kind;
 }
 
 void RequestQueue::Add(const Waiting& waiting, Group& group) const {

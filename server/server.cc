@@ -75,10 +75,11 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
 Status Server::ReadSettings() {
   for (const ArchiveLocation& archive : archives_) {
     const auto [settings, is_new] = settings_.try_emplace(archive.settings, options_.queue);
-    if (is_new && !archive.settings.empty()) {
-      if (Status status = ReadModelSettings(archive.settings, &settings->second); !status.ok()) {
-        return status;
-      }
+    if (!is_new || archive.settings.empty()) {
+      continue;
+    }
+    if (Status status = ReadModelSettings(archive.settings, &settings->second); !status.ok()) {
+      return status;
     }
   }
   return {};

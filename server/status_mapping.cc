@@ -61,18 +61,25 @@ std::string PercentEncoded(const std::string& text) {
 
 }  // namespace
 
+std::string TextOf(const Status& status) {
+  std::string text = status.type();
+  if (!text.empty()) {
+    text += ": ";
+  }
+  text += status.message();
+  return CutEnd(text, kMostMessageBytes);
+}
+
 grpc::Status ToGrpcStatus(const Status& status, grpc::CallbackServerContext* context) {
   if (status.ok()) {
     return grpc::Status::OK;
   }
-  std::string message = status.message();
   if (!status.type().empty()) {
-    message = status.type() + ": " + message;
     context->AddTrailingMetadata(kErrorTypeKey,
                                  PercentEncoded(CutEnd(status.type(), kMostTypeBytes)));
     context->AddTrailingMetadata(kTracebackKey, CutStart(status.traceback(), kMostTracebackBytes));
   }
-  return {static_cast<grpc::StatusCode>(status.code()), CutEnd(message, kMostMessageBytes)};
+  return {static_cast<grpc::StatusCode>(status.code()), TextOf(status)};
 }
 
 }  // namespace torchdeploy::server

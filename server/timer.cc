@@ -27,6 +27,7 @@ struct TimerState {
 
   // What is to be done next, when it is due; nothing at the end.
   std::function<void()> AwaitNext();
+  void Serve();
 };
 
 std::function<void()> TimerState::AwaitNext() {
@@ -46,6 +47,12 @@ std::function<void()> TimerState::AwaitNext() {
   return nullptr;
 }
 
+void TimerState::Serve() {
+  while (const std::function<void()> work = AwaitNext()) {
+    work();
+  }
+}
+
 Timer::Appointment& Timer::Appointment::operator=(Appointment&& other) noexcept {
   std::swap(state_, other.state_);
   std::swap(key_, other.key_);
@@ -63,11 +70,7 @@ Timer::Appointment::~Appointment() {  // NOLINT(bugprone-exception-escape)
 Result<std::shared_ptr<Timer>> Timer::Start() {
   auto state = std::make_shared<TimerState>();
   try {
-    std::thread([state] {
-      while (const std::function<void()> work = state->AwaitNext()) {
-        work();
-      }
-    }).detach();
+    std::thread([state] { state->Serve(); }).detach();
   } catch (const std::system_error& error) {
     return Status(Code::kResourceExhausted,
                   std::string("No thread can be started for timeouts: ") + error.what() + ".");

@@ -1,0 +1,105 @@
+#include "server/inference.h"
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "server/arguments.h"
+#include "server/inference_statistics.h"
+#include "server/model_registry.h"
+#include "server/queued_request.h"
+#include "server/request_decoder.h"
+#include "server/request_parameters.h"
+#include "server/request_queue.h"
+#include "server/request_times.h"
+#include "server/response_encoder.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request,
+                     inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
+                     Done done)
+    : request_(std::move(request)),
+      response_(response),
+      model_(std::move(model)),
+      done_(std::move(done)) {}
+
+void Inference::Begin() {
+  const Result<RequestQueue::Ticket> ticket = Submit();
+  if (!ticket.ok()) {
+    Answer(ticket.status(), {});
+    return;
+  }
+  std::optional<Status> early_end;
+  {
+    const std::lock_guard lock(mutex_);
+    ticket_ = *ticket;
+    early_end = early_end_;
+  }
+  if (early_end.has_value()) {
+    ticket->EndEarly(*early_end);
+  }
+}
+
+void Inference::EndEarly(const Status& status) {
+  RequestQueue::Ticket ticket;
+  {
+    const std::lock_guard lock(mutex_);
+    early_end_ = status;
+    ticket = ticket_;
+  }
+  ticket.EndEarly(status);
+}
+
+Result<RequestQueue::Ticket> Inference::Submit() {
+  const Result<RequestParameters> parameters = ReadParameters(*request_);
+  if (!parameters.ok()) {
+    return parameters.status();
+  }
+  Result<Arguments> arguments = DecodeRequest(request_, model_->manifest);
+  if (!arguments.ok()) {
+    return arguments.status();
+  }
+  Request request{
+      .arguments = *std::move(arguments),
+      .priority = parameters->priority,
+      // On the interpreter's own thread, before it takes its next call: until then
+      // nobody writes to the model's memory.
+      .done = [self = shared_from_this()](const Result<Value>& result, const RequestTimes& times) {
+        self->Answer(result, times);
+      }};
+  if (parameters->timeout.has_value()) {
+    request.deadline = std::chrono::steady_clock::now() + *parameters->timeout;
+  }
+  return model_->queue->Submit(std::move(request));
+}
+
+void Inference::Answer(const Result<Value>& result, const RequestTimes& times) {
+  const Status status = result.ok() ? Encode(*result) : result.status();
+  const auto end = std::chrono::steady_clock::now();
+  if (status.ok()) {
+    model_->statistics->RecordSuccess(times, begin_, end);
+  } else {
+    model_->statistics->RecordFailure(begin_, end);
+  }
+  done_(status);
+}
+
+Status Inference::Encode(const Value& result) {
+  response_->set_model_name(model_->name);
+  response_->set_model_version(model_->version);
+  response_->set_id(request_->id());
+  const std::span<const TensorSpec> declared =
+      model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
+  return EncodeResponse(result, declared, *request_, response_);
+}
+
+}  // namespace torchdeploy::server

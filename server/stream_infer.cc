@@ -1,0 +1,187 @@
+#include "server/stream_infer.h"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/inference.h"
+#include "server/status_mapping.h"
+#include "torchdeploy/status.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+// Of one stream, not answered or with an answer that is not written.
+constexpr size_t kMostExchanges = 256;
+
+// Triton's.
+constexpr const char* kErrorEndsStreamKey = "triton_grpc_error";
+constexpr const char* kIsFinalResponse = "triton_final_response";
+
+bool EndsAtError(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find(kErrorEndsStreamKey);
+  return found != context.client_metadata().end() && found->second == "true";
+}
+
+}  // namespace
+
+StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit) {
+  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit));
+  const std::lock_guard lock(stream->mutex_);
+  stream->self_ = stream;
+  stream->Proceed();
+  return stream.get();
+}
+
+StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit)
+    : context_(context), admit_(std::move(admit)), ends_at_error_(EndsAtError(*context)) {}
+
+void StreamInfer::OnReadDone(bool ok) {
+  std::shared_ptr<Exchange> exchange;
+  {
+    const std::lock_guard lock(mutex_);
+    exchange = std::exchange(incoming_, nullptr);
+    is_at_end_ = !ok;
+    if (!ok || end_.has_value()) {
+      Proceed();
+      return;
+    }
+    running_.insert(exchange);
+  }
+  Run(exchange);
+}
+
+void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
+  Result<Admission> admission = admit_(*exchange->request);
+  if (!admission.ok()) {
+    Answer(exchange, admission.status());
+    return;
+  }
+  const auto inference = std::make_shared<Inference>(
+      exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
+      [self = shared_from_this(), exchange](const Status& status) {
+        self->Answer(exchange, status);
+      });
+  {
+    const std::lock_guard lock(mutex_);
+    if (end_.has_value()) {
+      return;
+    }
+    exchange->pass = std::move(admission->pass);
+    exchange->inference = inference;
+  }
+  inference->Begin();
+  const std::lock_guard lock(mutex_);
+  Proceed();  // The next may be read while this one runs.
+}
+
+void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status& status) {
+  auto* response = exchange->response.mutable_infer_response();
+  if (!status.ok()) {
+    response->Clear();
+    response->set_id(exchange->request->id());
+    exchange->response.set_error_message(TextOf(status));
+  }
+  (*response->mutable_parameters())[kIsFinalResponse].set_bool_param(true);
+  std::optional<grpc::Status> end;
+  {
+    const std::lock_guard lock(mutex_);
+    exchange->inference = nullptr;  // It holds this exchange.
+    running_.erase(exchange);
+    if (end_.has_value()) {
+      return;
+    }
+    if (!status.ok() && ends_at_error_) {
+      end = ToGrpcStatus(status, context_);
+    } else {
+      answered_.push_back(exchange);
+      Proceed();
+    }
+  }
+  if (end.has_value()) {
+    End(*end);
+  }
+}
+
+void StreamInfer::OnWriteDone(bool ok) {
+  {
+    const std::lock_guard lock(mutex_);
+    is_writing_ = false;
+    answered_.pop_front();
+    if (ok) {
+      Proceed();
+      return;
+    }
+    answered_.clear();
+  }
+  End(grpc::Status::CANCELLED);
+}
+
+void StreamInfer::OnCancel() {
+  {
+    const std::lock_guard lock(mutex_);
+    answered_.resize(is_writing_ ? 1 : 0);
+  }
+  End(grpc::Status::CANCELLED);
+}
+
+void StreamInfer::End(const grpc::Status& status) {
+  for (const auto& inference : TakeRunning(status)) {
+    inference->EndEarly({Code::kCancelled, "The stream has ended."});
+  }
+}
+
+std::vector<std::shared_ptr<Inference>> StreamInfer::TakeRunning(const grpc::Status& end) {
+  const std::lock_guard lock(mutex_);
+  if (!end_.has_value()) {
+    end_ = end;
+  }
+  std::vector<std::shared_ptr<Inference>> inferences;
+  for (const auto& exchange : std::exchange(running_, {})) {
+    if (exchange->inference != nullptr) {
+      inferences.push_back(exchange->inference);
+    }
+  }
+  Proceed();
+  return inferences;
+}
+
+void StreamInfer::OnDone() {
+  std::shared_ptr<StreamInfer> self;
+  const std::lock_guard lock(mutex_);
+  self = std::move(self_);
+}
+
+void StreamInfer::Proceed() {
+  if (!is_writing_ && !answered_.empty()) {
+    is_writing_ = true;
+    StartWrite(&answered_.front()->response);
+  }
+  if (IsOver()) {
+    is_finished_ = true;
+    Finish(end_.value_or(grpc::Status::OK));
+  } else if (MayRead()) {
+    incoming_ = std::make_shared<Exchange>();
+    StartRead(incoming_->request.get());
+  }
+}
+
+bool StreamInfer::IsOver() const {
+  const bool is_answered = end_.has_value() || (is_at_end_ && running_.empty());
+  return is_answered && answered_.empty() && !is_finished_;
+}
+
+bool StreamInfer::MayRead() const {
+  return incoming_ == nullptr && !is_at_end_ && !end_.has_value() &&
+         running_.size() + answered_.size() < kMostExchanges;
+}
+
+}  // namespace torchdeploy::server

@@ -1,0 +1,88 @@
+// The RPC ModelStreamInfer: many inferences on one stream.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/inference.h"
+#include "server/model_registry.h"
+#include "server/serving_gate.h"
+#include "torchdeploy/status.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+// An inference that is let in.
+struct Admission {
+  std::unique_ptr<ServingGate::Pass> pass;
+  std::shared_ptr<const Model> model;
+};
+
+// Requests run beside each other; each is answered as soon as it can be, whatever came before it,
+// with its id. An error is an answer, too (`error_message`), unless the client's metadata has
+// "triton_grpc_error: true": then the first one ends the stream. A client that does not read its
+// answers is not read from either. When it gives up, all that it has asked for ends.
+class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRequest,
+                                                         inference::ModelStreamInferResponse>,
+                          public std::enable_shared_from_this<StreamInfer> {
+ public:
+  using Admit = std::function<Result<Admission>(const inference::ModelInferRequest&)>;
+
+  // To be returned by the RPC's handler. gRPC and the inferences own it.
+  static StreamInfer* Begin(grpc::CallbackServerContext* context, Admit admit);
+
+  StreamInfer(grpc::CallbackServerContext* context, Admit admit);
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  // A request and its answer.
+  struct Exchange {
+    std::shared_ptr<inference::ModelInferRequest> request =
+        std::make_shared<inference::ModelInferRequest>();
+    inference::ModelStreamInferResponse response;
+    // Until the answer is written.
+    std::unique_ptr<ServingGate::Pass> pass;
+    std::shared_ptr<Inference> inference;  // None when it is not let in.
+  };
+
+  void Run(const std::shared_ptr<Exchange>& exchange);
+  void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status);
+  // Ends what runs, and the stream when the answers that there are have been written.
+  void End(const grpc::Status& status);
+  std::vector<std::shared_ptr<Inference>> TakeRunning(const grpc::Status& end);
+
+  // What follows REQUIRES: mutex_ is held.
+  // Has gRPC do what comes next.
+  void Proceed();
+  [[nodiscard]] bool IsOver() const;
+  [[nodiscard]] bool MayRead() const;
+
+  grpc::CallbackServerContext* const context_;
+  const Admit admit_;
+  const bool ends_at_error_;
+
+  std::mutex mutex_;
+  // Guarded by mutex_.
+  std::shared_ptr<StreamInfer> self_;   // Until gRPC is done with it.
+  std::shared_ptr<Exchange> incoming_;  // What is being read; none when nothing is.
+  std::set<std::shared_ptr<Exchange>> running_;
+  std::deque<std::shared_ptr<Exchange>> answered_;  // The first is being written if is_writing_.
+  bool is_writing_ = false;
+  bool is_at_end_ = false;           // The client sends nothing more.
+  std::optional<grpc::Status> end_;  // Nothing more is answered.
+  bool is_finished_ = false;
+};
+
+}  // namespace torchdeploy::server
