@@ -16,6 +16,7 @@
 #include "server/request_queue.h"
 #include "server/request_times.h"
 #include "server/response_encoder.h"
+#include "server/shared_memory_regions.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
@@ -26,10 +27,11 @@ namespace torchdeploy::server {
 
 Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request,
                      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-                     Done done)
+                     const SharedMemoryRegions& regions, Done done)
     : request_(std::move(request)),
       response_(response),
       model_(std::move(model)),
+      regions_(regions),
       done_(std::move(done)) {}
 
 void Inference::Begin() {
@@ -64,10 +66,15 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (!parameters.ok()) {
     return parameters.status();
   }
-  Result<Arguments> arguments = DecodeRequest(request_, model_->manifest);
+  Result<Arguments> arguments = DecodeRequest(request_, model_->manifest, regions_);
   if (!arguments.ok()) {
     return arguments.status();
   }
+  Result<OutputSlices> slices = regions_.SlicesOfOutputs(*request_);
+  if (!slices.ok()) {
+    return slices.status();
+  }
+  output_slices_ = *std::move(slices);
   Request request{
       .arguments = *std::move(arguments),
       .priority = parameters->priority,
@@ -99,7 +106,7 @@ Status Inference::Encode(const Value& result) {
   response_->set_id(request_->id());
   const std::span<const TensorSpec> declared =
       model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
-  return EncodeResponse(result, declared, *request_, response_);
+  return EncodeResponse(result, declared, *request_, output_slices_, response_);
 }
 
 }  // namespace torchdeploy::server

@@ -10,6 +10,7 @@
 #include "server/model_registry.h"
 #include "server/request_queue.h"
 #include "server/request_times.h"
+#include "server/shared_memory_regions.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -24,9 +25,10 @@ class Inference : public std::enable_shared_from_this<Inference> {
   // come within Begin() or EndEarly().
   using Done = std::function<void(const Status&)>;
 
-  // `response` lives until `done` has been called.
+  // `regions` outlive this; `response` lives until `done` has been called.
   Inference(std::shared_ptr<const inference::ModelInferRequest> request,
-            inference::ModelInferResponse* response, std::shared_ptr<const Model> model, Done done);
+            inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
+            const SharedMemoryRegions& regions, Done done);
 
   // Once. `done` is called exactly once.
   void Begin();
@@ -42,8 +44,11 @@ class Inference : public std::enable_shared_from_this<Inference> {
   const std::shared_ptr<const inference::ModelInferRequest> request_;
   inference::ModelInferResponse* const response_;
   const std::shared_ptr<const Model> model_;
+  const SharedMemoryRegions& regions_;
   const Done done_;
   const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
+
+  OutputSlices output_slices_;  // Constant once it is in the queue.
 
   std::mutex mutex_;
   // Guarded by mutex_.

@@ -11,6 +11,7 @@
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
+#include "server/shared_memory_rpcs.h"
 #include "server/status_mapping.h"
 #include "server/stream_infer.h"
 #include "server/unary_infer.h"
@@ -25,7 +26,8 @@ namespace {
 
 constexpr const char* kServerName = "torchdeploy";
 // By Triton's names; only what is there: a client uses each that it knows.
-constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics"};
+constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics",
+                                    "system_shared_memory"};
 constexpr const char* kReadyState = "READY";
 
 grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const Status& status) {
@@ -122,13 +124,57 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
   messages->Hold(std::move(admission->pass));
   return UnaryInfer::Begin(context, messages->shared_request(), response,
-                           std::move(admission->model));
+                           std::move(admission->model), regions_);
 }
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
   return StreamInfer::Begin(
-      context, [this](const inference::ModelInferRequest& request) { return Admit(request); });
+      context, [this](const inference::ModelInferRequest& request) { return Admit(request); },
+      regions_);
+}
+
+grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryStatus(
+    grpc::CallbackServerContext* context, const inference::SystemSharedMemoryStatusRequest* request,
+    inference::SystemSharedMemoryStatusResponse* response) {
+  return FinishWith(context, DescribeSystemMemory(request->name(), regions_, response));
+}
+
+grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryRegister(
+    grpc::CallbackServerContext* context,
+    const inference::SystemSharedMemoryRegisterRequest* request,
+    inference::SystemSharedMemoryRegisterResponse* /*response*/) {
+  return FinishWith(context, RegisterSystemMemory(context->peer(), *request, regions_));
+}
+
+grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryUnregister(
+    grpc::CallbackServerContext* context,
+    const inference::SystemSharedMemoryUnregisterRequest* request,
+    inference::SystemSharedMemoryUnregisterResponse* /*response*/) {
+  regions_.Unregister(request->name());
+  return FinishWith(context, {});
+}
+
+// There is none: nothing to be listed or dropped, which clients ask for anyway.
+grpc::ServerUnaryReactor* InferenceService::CudaSharedMemoryStatus(
+    grpc::CallbackServerContext* context,
+    const inference::CudaSharedMemoryStatusRequest* /*request*/,
+    inference::CudaSharedMemoryStatusResponse* /*response*/) {
+  return FinishWith(context, {});
+}
+
+grpc::ServerUnaryReactor* InferenceService::CudaSharedMemoryRegister(
+    grpc::CallbackServerContext* context,
+    const inference::CudaSharedMemoryRegisterRequest* /*request*/,
+    inference::CudaSharedMemoryRegisterResponse* /*response*/) {
+  return FinishWith(context, RegisterCudaMemory());
+}
+
+grpc::ServerUnaryReactor* InferenceService::CudaSharedMemoryUnregister(
+    grpc::CallbackServerContext* context,
+    const inference::CudaSharedMemoryUnregisterRequest* /*request*/,
+    inference::CudaSharedMemoryUnregisterResponse* /*response*/) {
+  return FinishWith(context, {});
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelConfig(

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,8 @@
 #include "server/byte_strings.h"
 #include "server/datatype.h"
 #include "server/name_list.h"
+#include "server/raw_contents.h"
+#include "server/shared_memory_regions.h"
 #include "server/typed_contents.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -141,7 +144,7 @@ bool AreFewLists(const std::vector<int64_t>& shape) {
   return true;
 }
 
-Status CheckBooleans(const Input& input, const std::string& raw) {
+Status CheckBooleans(const Input& input, std::string_view raw) {
   const auto found =
       std::find_if(raw.begin(), raw.end(), [](char byte) { return byte != 0 && byte != 1; });
   if (found == raw.end()) {
@@ -161,9 +164,10 @@ Result<Value> BytesValue(const Input& input, std::vector<std::string> elements) 
   return NestByteStrings(std::move(elements), ShapeOf(input));
 }
 
-Result<Value> DecodeBytes(const Input& input, const std::string* raw, int64_t count) {
-  if (raw != nullptr) {
-    Result<std::vector<std::string>> elements = SplitByteStrings(*raw, count);
+Result<Value> DecodeBytes(const Input& input, const std::optional<RawContents>& raw,
+                          int64_t count) {
+  if (raw.has_value()) {
+    Result<std::vector<std::string>> elements = SplitByteStrings(raw->bytes, count);
     if (!elements.ok()) {
       return Invalid("input '" + input.name() + "' of shape " + ShapeText(ShapeOf(input)) + ": " +
                      elements.status().message());
@@ -178,29 +182,24 @@ Result<Value> DecodeBytes(const Input& input, const std::string* raw, int64_t co
   return BytesValue(input, {contents.begin(), contents.end()});
 }
 
-// `raw` and the input belong to the request, which the tensor keeps alive.
-Result<Tensor> ViewRaw(const std::shared_ptr<const ModelInferRequest>& request, const Input& input,
-                       const std::string& raw, DLDataType type, int64_t count) {
+Result<Tensor> ViewRaw(const Input& input, const RawContents& raw, DLDataType type, int64_t count) {
   const uint64_t expected = static_cast<uint64_t>(count) * ElementSizeBytes(type);
-  if (raw.size() != expected) {
-    return Invalid("input '" + input.name() + "' has " + std::to_string(raw.size()) +
+  if (raw.bytes.size() != expected) {
+    return Invalid("input '" + input.name() + "' has " + std::to_string(raw.bytes.size()) +
                    " bytes of raw contents; " + input.datatype() + " of shape " +
                    ShapeText(ShapeOf(input)) + " takes " + std::to_string(expected));
   }
   if (type.code == kDLBool) {
-    if (Status status = CheckBooleans(input, raw); !status.ok()) {
+    if (Status status = CheckBooleans(input, raw.bytes); !status.ok()) {
       return status;
     }
   }
-  // The model may write to its input: the request is ours and nobody reads it again.
-  void* data = const_cast<char*>(raw.data());
-  return Tensor::View(data, type, ShapeOf(input), request);
+  // The model may write to its input: the contents are ours and nobody reads them again.
+  void* data = const_cast<char*>(raw.bytes.data());
+  return Tensor::View(data, type, ShapeOf(input), raw.owner);
 }
 
-Result<Value> DecodeInput(const std::shared_ptr<const ModelInferRequest>& request, int index) {
-  const Input& input = request->inputs(index);
-  const std::string* raw =
-      request->raw_input_contents().empty() ? nullptr : &request->raw_input_contents(index);
+Result<Value> DecodeInput(const Input& input, const std::optional<RawContents>& raw) {
   const std::optional<DLDataType> type = DataTypeNamed(input.datatype());
   if (!type && input.datatype() != kBytes) {
     return Invalid("input '" + input.name() + "' has datatype '" + input.datatype() +
@@ -213,27 +212,9 @@ Result<Value> DecodeInput(const std::shared_ptr<const ModelInferRequest>& reques
   if (!type) {
     return DecodeBytes(input, raw, *count);
   }
-  Result<Tensor> tensor = raw == nullptr ? TensorOfTypedContents(input, *type, *count)
-                                         : ViewRaw(request, input, *raw, *type, *count);
+  Result<Tensor> tensor = raw.has_value() ? ViewRaw(input, *raw, *type, *count)
+                                          : TensorOfTypedContents(input, *type, *count);
   return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
-}
-
-// The raw contents belong to the inputs one by one, or there are none.
-Status CheckContents(const ModelInferRequest& request) {
-  if (request.raw_input_contents().empty()) {
-    return {};
-  }
-  if (request.raw_input_contents_size() != request.inputs_size()) {
-    return Invalid("there are " + std::to_string(request.raw_input_contents_size()) +
-                   " raw contents for " + std::to_string(request.inputs_size()) + " inputs");
-  }
-  for (const Input& input : request.inputs()) {
-    if (input.has_contents()) {
-      return Invalid("input '" + input.name() +
-                     "' has typed contents in a request with raw contents; give one kind");
-    }
-  }
-  return {};
 }
 
 // The index in "INPUT__7"; nothing for other names.
@@ -265,13 +246,15 @@ bool ArePositional(const ModelInferRequest& request) {
 }  // namespace
 
 Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& request,
-                                const std::optional<Manifest>& manifest) {
+                                const std::optional<Manifest>& manifest,
+                                const SharedMemoryRegions& regions) {
+  RawContentsReader contents(request, regions);
   Status status = CheckUnique(*request);
   if (status.ok() && manifest) {
     status = CheckNames(*request, *manifest);
   }
   if (status.ok()) {
-    status = CheckContents(*request);
+    status = contents.Check();
   }
   if (!status.ok()) {
     return status;
@@ -279,12 +262,13 @@ Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& 
   const bool is_positional = !manifest && ArePositional(*request);
   Arguments arguments;
   arguments.positional.resize(is_positional ? static_cast<size_t>(request->inputs_size()) : 0);
-  for (int i = 0; i < request->inputs_size(); ++i) {
-    Result<Value> value = DecodeInput(request, i);
+  for (const Input& input : request->inputs()) {
+    const Result<std::optional<RawContents>> raw = contents.Next(input);
+    Result<Value> value = raw.ok() ? DecodeInput(input, *raw) : raw.status();
     if (!value.ok()) {
       return value.status();
     }
-    const std::string& name = request->inputs(i).name();
+    const std::string& name = input.name();
     if (const auto position = PositionOf(name); is_positional && position) {
       arguments.positional[*position] = *std::move(value);
     } else {

@@ -14,15 +14,15 @@ namespace torchdeploy::server {
 namespace {
 
 using inference::InferParameter;
-using inference::ModelInferRequest;
 
 // 73 years, which a clock can still add to now. More is none.
 constexpr uint64_t kLongestUs = std::numeric_limits<int64_t>::max() / 4000;
 
-// 0 when it is not given.
-Result<uint64_t> CountOf(const ModelInferRequest& request, const std::string& name) {
-  const auto found = request.parameters().find(name);
-  if (found == request.parameters().end()) {
+}  // namespace
+
+Result<uint64_t> ReadCount(const ParameterMap& parameters, const std::string& name) {
+  const auto found = parameters.find(name);
+  if (found == parameters.end()) {
     return uint64_t{0};
   }
   const InferParameter& parameter = found->second;
@@ -37,11 +37,9 @@ Result<uint64_t> CountOf(const ModelInferRequest& request, const std::string& na
                     "; int64_param or uint64_param, not negative, is expected");
 }
 
-}  // namespace
-
-Result<RequestParameters> ReadParameters(const ModelInferRequest& request) {
-  const Result<uint64_t> priority = CountOf(request, "priority");
-  const Result<uint64_t> timeout_us = CountOf(request, "timeout");
+Result<RequestParameters> ReadParameters(const inference::ModelInferRequest& request) {
+  const Result<uint64_t> priority = ReadCount(request.parameters(), "priority");
+  const Result<uint64_t> timeout_us = ReadCount(request.parameters(), "timeout");
   if (!priority.ok() || !timeout_us.ok()) {
     return priority.ok() ? timeout_us.status() : priority.status();
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "torchdeploy/status.h"
 
@@ -17,8 +18,13 @@ struct RequestParameters {
   std::optional<std::chrono::microseconds> timeout = {};
 };
 
-// Others are passed over: clients send some of their own. Clients disagree on the integers'
-// signedness, so both are taken. kInvalidArgument for a value that is no such number.
+using ParameterMap = google::protobuf::Map<std::string, inference::InferParameter>;
+
+// The number by that name, 0 when there is none. Clients disagree on the integers' signedness, so
+// both are taken. kInvalidArgument for a value that is no such number.
+Result<uint64_t> ReadCount(const ParameterMap& parameters, const std::string& name);
+
+// Others are passed over: clients send some of their own. Errors as ReadCount().
 Result<RequestParameters> ReadParameters(const inference::ModelInferRequest& request);
 
 }  // namespace torchdeploy::server

@@ -18,6 +18,7 @@
 #include "server/datatype.h"
 #include "server/name_list.h"
 #include "server/named_outputs.h"
+#include "server/shared_memory_regions.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
@@ -37,8 +38,9 @@ constexpr size_t kMostBytes = std::numeric_limits<int32_t>::max() - (size_t{1} <
 
 class OutputEncoder {
  public:
-  OutputEncoder(std::string name, ModelInferResponse* response)
-      : name_(std::move(name)), response_(response) {}
+  // `slice`: where the client wants it; null for the response itself.
+  OutputEncoder(std::string name, const MemorySlice* slice, ModelInferResponse* response)
+      : name_(std::move(name)), slice_(slice), response_(response) {}
 
   Status Encode(const Value& value) {
     if (const auto* tensor = value.get<Tensor>()) {
@@ -60,17 +62,18 @@ class OutputEncoder {
   }
 
  private:
+  using Output = ModelInferResponse::InferOutputTensor;
+
   [[nodiscard]] Status Refuse(const std::string& why) const {
     return {Code::kInternal, "output '" + name_ + "' cannot be sent: it " + why};
   }
 
-  // Adds the output's description and returns its raw contents, yet empty.
-  std::string* Add(std::string_view datatype, std::span<const int64_t> shape) {
-    ModelInferResponse::InferOutputTensor* output = response_->add_outputs();
+  Output* Add(std::string_view datatype, std::span<const int64_t> shape) {
+    Output* output = response_->add_outputs();
     output->set_name(name_);
     output->set_datatype(std::string(datatype));
     output->mutable_shape()->Add(shape.begin(), shape.end());
-    return response_->add_raw_output_contents();
+    return output;
   }
 
   Status EncodeTensor(const Tensor& tensor) {
@@ -81,16 +84,24 @@ class OutputEncoder {
     if (tensor.device().device_type != kDLCPU) {
       return Refuse("is not in CPU memory: return tensor.cpu()");
     }
-    std::string* raw = Add(*datatype, tensor.shape());
-    raw->resize(tensor.size_bytes());
-    tensor.CopyTo(std::as_writable_bytes(std::span(*raw)));
-    return {};
+    Output* output = Add(*datatype, tensor.shape());
+    if (slice_ == nullptr) {
+      std::string* raw = response_->add_raw_output_contents();
+      raw->resize(tensor.size_bytes());
+      tensor.CopyTo(std::as_writable_bytes(std::span(*raw)));
+      return {};
+    }
+    const Result<Tensor> rows = tensor.is_contiguous() ? tensor : tensor.Clone();
+    if (!rows.ok()) {
+      return rows.status();
+    }
+    return Share({static_cast<const std::byte*>(rows->data()), rows->size_bytes()}, output);
   }
 
   template <typename T>
   Status EncodeNumber(const char* datatype, T number) {
-    Add(datatype, {})->assign(reinterpret_cast<const char*>(&number), sizeof number);
-    return {};
+    return Put(std::string(reinterpret_cast<const char*>(&number), sizeof number),
+               Add(datatype, {}));
   }
 
   Status EncodeBytes(const Value& value) {
@@ -102,11 +113,36 @@ class OutputEncoder {
     if (!value.is<List>()) {
       shape = {1};  // Stock clients cannot read a BYTES tensor of shape [].
     }
-    *Add(kBytes, shape) = std::move(raw);
+    return Put(std::move(raw), Add(kBytes, shape));
+  }
+
+  Status Put(std::string raw, Output* output) {
+    if (slice_ != nullptr) {
+      return Share(std::as_bytes(std::span(raw)), output);
+    }
+    *response_->add_raw_output_contents() = std::move(raw);
     return {};
   }
 
+  Status Share(std::span<const std::byte> bytes, Output* output) {
+    if (bytes.size() > slice_->size_bytes) {
+      return {Code::kInvalidArgument, "output '" + name_ + "' has " + std::to_string(bytes.size()) +
+                                          " bytes; its part of shared memory region '" +
+                                          slice_->region_name + "' has " +
+                                          std::to_string(slice_->size_bytes)};
+    }
+    auto& parameters = *output->mutable_parameters();
+    parameters[kRegionParameter].set_string_param(slice_->region_name);
+    parameters[kOffsetParameter].set_int64_param(static_cast<int64_t>(slice_->offset));
+    parameters[kSizeParameter].set_int64_param(static_cast<int64_t>(bytes.size()));
+    response_->add_raw_output_contents();  // Empty: clients count one for each output.
+    const Status written = slice_->region->Write(slice_->offset, bytes);
+    return written.ok() ? written
+                        : Status(written.code(), "output '" + name_ + "': " + written.message());
+  }
+
   const std::string name_;
+  const MemorySlice* const slice_;
   ModelInferResponse* const response_;
 };
 
@@ -145,7 +181,7 @@ size_t ContentsBytes(const Value& value) {
 }
 
 // Each name once, and not more bytes than a message can have.
-Status CheckOutputs(const ModelInferRequest& request,
+Status CheckOutputs(const ModelInferRequest& request, const OutputSlices& slices,
                     const std::vector<std::pair<std::string, const Value*>>& outputs) {
   std::set<std::string> names;
   size_t size_bytes = 0;
@@ -153,7 +189,7 @@ Status CheckOutputs(const ModelInferRequest& request,
     if (!names.insert(name).second) {
       return {Code::kInternal, "output '" + name + "' cannot be sent: two have this name"};
     }
-    size_bytes += IsRequested(request, name) ? ContentsBytes(*value) : 0;
+    size_bytes += IsRequested(request, name) && !slices.contains(name) ? ContentsBytes(*value) : 0;
     if (size_bytes > kMostBytes) {
       return {Code::kResourceExhausted, "output '" + name + "' cannot be sent: with it there are " +
                                             std::to_string(size_bytes) +
@@ -167,19 +203,22 @@ Status CheckOutputs(const ModelInferRequest& request,
 }  // namespace
 
 Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
-                      const ModelInferRequest& request, ModelInferResponse* response) {
+                      const ModelInferRequest& request, const OutputSlices& slices,
+                      ModelInferResponse* response) {
   const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result, declared);
   if (Status status = CheckRequested(request, outputs); !status.ok()) {
     return status;
   }
-  if (Status status = CheckOutputs(request, outputs); !status.ok()) {
+  if (Status status = CheckOutputs(request, slices, outputs); !status.ok()) {
     return status;
   }
   for (const auto& [name, value] : outputs) {
     if (!IsRequested(request, name)) {
       continue;
     }
-    if (Status status = OutputEncoder(name, response).Encode(*value); !status.ok()) {
+    const auto slice = slices.find(name);
+    OutputEncoder encoder(name, slice == slices.end() ? nullptr : &slice->second, response);
+    if (Status status = encoder.Encode(*value); !status.ok()) {
       return status;
     }
   }

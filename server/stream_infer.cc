@@ -10,6 +10,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/inference.h"
+#include "server/shared_memory_regions.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
 
@@ -33,16 +34,21 @@ bool EndsAtError(const grpc::CallbackServerContext& context) {
 
 }  // namespace
 
-StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit) {
-  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit));
+StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit,
+                                const SharedMemoryRegions& regions) {
+  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit), regions);
   const std::lock_guard lock(stream->mutex_);
   stream->self_ = stream;
   stream->Proceed();
   return stream.get();
 }
 
-StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit)
-    : context_(context), admit_(std::move(admit)), ends_at_error_(EndsAtError(*context)) {}
+StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit,
+                         const SharedMemoryRegions& regions)
+    : context_(context),
+      admit_(std::move(admit)),
+      regions_(regions),
+      ends_at_error_(EndsAtError(*context)) {}
 
 void StreamInfer::OnReadDone(bool ok) {
   std::shared_ptr<Exchange> exchange;
@@ -67,7 +73,7 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
   }
   const auto inference = std::make_shared<Inference>(
       exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
-      [self = shared_from_this(), exchange](const Status& status) {
+      regions_, [self = shared_from_this(), exchange](const Status& status) {
         self->Answer(exchange, status);
       });
   {

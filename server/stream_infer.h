@@ -14,6 +14,7 @@
 #include "server/inference.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
+#include "server/shared_memory_regions.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.pb.h"
@@ -36,10 +37,13 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
  public:
   using Admit = std::function<Result<Admission>(const inference::ModelInferRequest&)>;
 
-  // To be returned by the RPC's handler. gRPC and the inferences own it.
-  static StreamInfer* Begin(grpc::CallbackServerContext* context, Admit admit);
+  // `regions` outlive the stream. To be returned by the RPC's handler. gRPC and the inferences own
+  // it.
+  static StreamInfer* Begin(grpc::CallbackServerContext* context, Admit admit,
+                            const SharedMemoryRegions& regions);
 
-  StreamInfer(grpc::CallbackServerContext* context, Admit admit);
+  StreamInfer(grpc::CallbackServerContext* context, Admit admit,
+              const SharedMemoryRegions& regions);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -71,6 +75,7 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
 
   grpc::CallbackServerContext* const context_;
   const Admit admit_;
+  const SharedMemoryRegions& regions_;
   const bool ends_at_error_;
 
   std::mutex mutex_;

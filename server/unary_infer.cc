@@ -8,6 +8,7 @@
 
 #include "server/inference.h"
 #include "server/model_registry.h"
+#include "server/shared_memory_regions.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
 
@@ -18,10 +19,11 @@ namespace torchdeploy::server {
 grpc::ServerUnaryReactor* UnaryInfer::Begin(
     grpc::CallbackServerContext* context,
     std::shared_ptr<const inference::ModelInferRequest> request,
-    inference::ModelInferResponse* response, std::shared_ptr<const Model> model) {
+    inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
+    const SharedMemoryRegions& regions) {
   auto call = std::make_unique<UnaryInfer>();
   const auto inference =
-      std::make_shared<Inference>(std::move(request), response, std::move(model),
+      std::make_shared<Inference>(std::move(request), response, std::move(model), regions,
                                   [reactor = call.get(), context](const Status& status) {
                                     reactor->Finish(ToGrpcStatus(status, context));
                                   });

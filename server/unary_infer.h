@@ -8,6 +8,7 @@
 
 #include "server/inference.h"
 #include "server/model_registry.h"
+#include "server/shared_memory_regions.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.pb.h"
@@ -17,11 +18,13 @@ namespace torchdeploy::server {
 // Ended when its client gives up. gRPC owns it until the RPC is over.
 class UnaryInfer final : public grpc::ServerUnaryReactor {
  public:
-  // To be returned by the RPC's handler: until then gRPC calls nothing here.
+  // `regions` outlive the call. To be returned by the RPC's handler: until then gRPC calls nothing
+  // here.
   static grpc::ServerUnaryReactor* Begin(
       grpc::CallbackServerContext* context,
       std::shared_ptr<const inference::ModelInferRequest> request,
-      inference::ModelInferResponse* response, std::shared_ptr<const Model> model);
+      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
+      const SharedMemoryRegions& regions);
 
   void OnCancel() override;
   void OnDone() override;

@@ -26,7 +26,11 @@ CORE_METHODS = {
 }
 TRITONS_METHODS = {
     name: (f"{name}Request", f"{name}Response")
-    for name in ("ModelConfig", "ModelStatistics", "RepositoryIndex")
+    for name in (
+        *("ModelConfig", "ModelStatistics", "RepositoryIndex"),
+        *(f"SystemSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
+        *(f"CudaSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
+    )
 }
 STREAMING_METHODS = {"ModelStreamInfer": ("ModelInferRequest", "ModelStreamInferResponse")}
 METHODS = CORE_METHODS | TRITONS_METHODS | STREAMING_METHODS

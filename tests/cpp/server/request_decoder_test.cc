@@ -27,7 +27,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 Result<Arguments> Decode(ModelInferRequest request, const std::optional<Manifest>& manifest = {}) {
-  return DecodeRequest(std::make_shared<const ModelInferRequest>(std::move(request)), manifest);
+  return DecodeRequest(std::make_shared<const ModelInferRequest>(std::move(request)), manifest,
+                       SharedMemoryRegions());
 }
 
 std::vector<std::string> KeywordsOf(const Arguments& arguments) {
@@ -88,7 +89,7 @@ TEST(RequestDecoderTest, ARawTensorIsAViewThatKeepsTheRequestAlive) {
   AddRaw(*request, "x", "FP32", {2}, RawFloats({1, 2}));
   const char* const bytes = request->raw_input_contents(0).data();
   const std::weak_ptr<const ModelInferRequest> watched = request;
-  auto arguments = DecodeRequest(request, {});
+  auto arguments = DecodeRequest(request, {}, SharedMemoryRegions());
   ASSERT_TRUE(arguments.ok());
   std::optional<Value> kept = arguments->keywords[0].second;
   arguments->keywords.clear();

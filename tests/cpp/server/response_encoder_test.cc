@@ -38,14 +38,14 @@ ModelInferRequest Asking(const std::vector<std::string>& outputs) {
 
 ModelInferResponse Encoded(const Value& result, const std::vector<std::string>& asked = {}) {
   ModelInferResponse response;
-  const Status status = EncodeResponse(result, {}, Asking(asked), &response);
+  const Status status = EncodeResponse(result, {}, Asking(asked), {}, &response);
   EXPECT_TRUE(status.ok()) << status.ToString();
   return response;
 }
 
 Status Refused(const Value& result) {
   ModelInferResponse response;
-  return EncodeResponse(result, {}, Asking({}), &response);
+  return EncodeResponse(result, {}, Asking({}), {}, &response);
 }
 
 void ExpectScalar(const Value& number, const std::string& datatype, const std::string& raw) {
@@ -98,7 +98,7 @@ TEST(ResponseEncoderTest, TextIsBytesOfShapeOne) {
 TEST(ResponseEncoderTest, DeclaredTextWithoutElementsIsBytesOfShapeZero) {
   const std::vector<TensorSpec> declared = {{"text", "BYTES", {}}};
   ModelInferResponse response;
-  ASSERT_TRUE(EncodeResponse(Dict{{"text", List{}}}, declared, Asking({}), &response).ok());
+  ASSERT_TRUE(EncodeResponse(Dict{{"text", List{}}}, declared, Asking({}), {}, &response).ok());
   ASSERT_EQ(response.outputs_size(), 1);
   EXPECT_EQ(response.outputs(0).datatype(), "BYTES");
   EXPECT_THAT(ShapeOf(response.outputs(0)), ElementsAre(0));
@@ -108,7 +108,8 @@ TEST(ResponseEncoderTest, DeclaredTextWithoutElementsIsBytesOfShapeZero) {
 TEST(ResponseEncoderTest, DeclaredTextThatIsNoneIsRefused) {
   const std::vector<TensorSpec> declared = {{"text", "BYTES", {}}};
   ModelInferResponse response;
-  const Status status = EncodeResponse(Dict{{"text", List{1}}}, declared, Asking({}), &response);
+  const Status status =
+      EncodeResponse(Dict{{"text", List{1}}}, declared, Asking({}), {}, &response);
   EXPECT_EQ(status.code(), Code::kInternal);
   EXPECT_THAT(status.message(), AllOf(HasSubstr("'text'"), HasSubstr("no text")));
 }

@@ -15,7 +15,7 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, shared_memory
 
 from torchdeploy_pkg import Server, package
 
@@ -100,6 +100,29 @@ def test_tritonclient_is_answered_on_a_stream(url: str) -> None:
         client.stop_stream()
 
 
+def test_tritonclient_shares_memory_with_the_server(url: str) -> None:
+    x = np.array([[-1, 2, -3, 4]], np.float32)
+    region = shared_memory.create_shared_memory_region("mine", f"/mine_{os.getpid()}", 2 * x.nbytes)
+    try:
+        shared_memory.set_shared_memory_region(region, [x])
+        with triton.InferenceServerClient(url) as client:
+            client.register_system_shared_memory("mine", f"/mine_{os.getpid()}", 2 * x.nbytes)
+            status = client.get_system_shared_memory_status(as_json=True)
+            assert status["regions"]["mine"]["byte_size"] == str(2 * x.nbytes)
+            tensor = triton.InferInput("input", x.shape, "FP32")
+            tensor.set_shared_memory("mine", x.nbytes)
+            output = triton.InferRequestedOutput("output")
+            output.set_shared_memory("mine", x.nbytes, offset=x.nbytes)
+            client.infer("relu", [tensor], outputs=[output])
+            answer = shared_memory.get_contents_as_numpy(region, np.float32, x.shape, x.nbytes)
+            assert np.array_equal(answer, np.maximum(x, 0))
+            client.unregister_system_shared_memory("mine")
+            with pytest.raises(InferenceServerException, match="'mine' is not registered"):
+                client.infer("relu", [tensor])
+    finally:
+        shared_memory.destroy_shared_memory_region(region)
+
+
 def test_tritonclients_asyncio_is_answered_alone_and_on_a_stream(url: str) -> None:
     xs = [np.full((1, 4), i, np.float32) for i in range(8)]
 
@@ -130,6 +153,8 @@ MODES = {
     "on a stream": ["--streaming", "--concurrency-range", "4"],
     "at a rate": ["--request-rate-range", "100"],
     "in batches": ["-b", "4"],
+    "through shared memory": ["--shared-memory", "system", "--concurrency-range", "2"],
+    "through shared memory on a stream": ["--shared-memory", "system", "--streaming", "--async"],
 }
 
 

@@ -1,0 +1,94 @@
+#include "server/raw_contents.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <dlpack/dlpack.h>
+
+#include "server/shared_memory_regions.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
+
+#include "open_inference_grpc.pb.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+using Input = inference::ModelInferRequest::InferInputTensor;
+
+constexpr DLDataType kByte{kDLUInt, 8, 1};
+
+bool IsShared(const Input& input) {
+  return input.parameters().contains(kRegionParameter);
+}
+
+Status Invalid(const Input& input, const std::string& message) {
+  return {Code::kInvalidArgument, "input '" + input.name() + "' " + message};
+}
+
+Result<RawContents> CopyOf(const MemorySlice& slice) {
+  // Memory from there, for it says so when there is none.
+  const Result<Tensor> memory = Tensor::Allocate(kByte, {static_cast<int64_t>(slice.size_bytes)});
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  auto* const begin = static_cast<std::byte*>(memory->data());
+  const Status read = slice.region->Read(slice.offset, std::span(begin, slice.size_bytes));
+  if (!read.ok()) {
+    return read;
+  }
+  return RawContents{{reinterpret_cast<const char*>(begin), slice.size_bytes},
+                     std::make_shared<const Tensor>(*memory)};
+}
+
+}  // namespace
+
+RawContentsReader::RawContentsReader(std::shared_ptr<const inference::ModelInferRequest> request,
+                                     const SharedMemoryRegions& regions)
+    : request_(std::move(request)), regions_(regions) {}
+
+Status RawContentsReader::Check() const {
+  const auto& inputs = request_->inputs();
+  const auto in_message = inputs.size() - std::count_if(inputs.begin(), inputs.end(), IsShared);
+  const int raw = request_->raw_input_contents_size();
+  if (raw != 0 && raw != in_message) {
+    return {Code::kInvalidArgument, "there are " + std::to_string(raw) + " raw contents for " +
+                                        std::to_string(in_message) + " inputs"};
+  }
+  for (const Input& input : inputs) {
+    if (input.has_contents() && IsShared(input)) {
+      return Invalid(input, "has typed contents and is in shared memory; give one of them");
+    }
+    if (input.has_contents() && raw != 0) {
+      return Invalid(input, "has typed contents in a request with raw contents; give one kind");
+    }
+  }
+  return {};
+}
+
+Result<std::optional<RawContents>> RawContentsReader::Next(const Input& input) {
+  const Result<std::optional<MemorySlice>> found = regions_.SliceOf(input.parameters());
+  if (!found.ok()) {
+    return Invalid(input, "cannot be read: " + found.status().message());
+  }
+  if (const std::optional<MemorySlice>& slice = *found; slice.has_value()) {
+    Result<RawContents> copy = CopyOf(*slice);
+    return copy.ok()
+               ? Result(std::optional(*std::move(copy)))
+               : Status(copy.status().code(),
+                        "input '" + input.name() + "' cannot be read: " + copy.status().message());
+  }
+  if (request_->raw_input_contents().empty()) {
+    return std::optional<RawContents>();
+  }
+  return std::optional(RawContents{request_->raw_input_contents(next_raw_++), request_});
+}
+
+}  // namespace torchdeploy::server
