@@ -1,5 +1,6 @@
 #include "server/batch_run.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -89,8 +90,8 @@ void BatchRun::Deliver(const Result<Value>& result) {
     times.batch_rows += request->num_rows();
   }
   times.returned = std::chrono::steady_clock::now();
+  times.is_counted = std::make_shared<std::atomic_flag>();
   if (requests_.size() == 1) {
-    times.is_first_of_batch = true;
     requests_.front()->Answer(result, times);
   } else if (result.ok()) {
     DeliverRows(*result, times);
@@ -111,13 +112,8 @@ void BatchRun::DeliverRows(const Value& result, const RequestTimes& times) {
     AnswerAll(parts.status());
     return;
   }
-  RequestTimes first = times;
-  first.is_first_of_batch = true;
-  bool is_first = true;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    if (requests_[i]->Answer(std::move((*parts)[i]), is_first ? first : times)) {
-      is_first = false;
-    }
+    requests_[i]->Answer(std::move((*parts)[i]), times);
   }
 }
 

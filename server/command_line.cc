@@ -38,6 +38,9 @@ std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv,
                  "requests of one model that may wait; more are refused")
       ->capture_default_str()
       ->check(CLI::Range(1, kLongestQueue));
+  app.add_flag("--allow-shared-memory", options.allow_shared_memory,
+               "let clients on this machine pass tensors in memory that they name; it is opened "
+               "with this process's rights");
   app.add_option("--python", options.runtime.python,
                  "the Python whose packages are used (default: $VIRTUAL_ENV, else python3)");
   app.add_option("--cache", options.runtime.cache_folder,

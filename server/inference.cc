@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "server/arguments.h"
@@ -62,6 +63,11 @@ void Inference::EndEarly(const Status& status) {
 }
 
 Result<RequestQueue::Ticket> Inference::Submit() {
+  if (request_->id().size() > kLongestId) {
+    return Status(Code::kInvalidArgument, "the request's id has " +
+                                              std::to_string(request_->id().size()) + " bytes; " +
+                                              std::to_string(kLongestId) + " are the most");
+  }
   const Result<RequestParameters> parameters = ReadParameters(*request_);
   if (!parameters.ok()) {
     return parameters.status();
@@ -84,7 +90,7 @@ Result<RequestQueue::Ticket> Inference::Submit() {
         self->Answer(result, times);
       }};
   if (parameters->timeout.has_value()) {
-    request.deadline = std::chrono::steady_clock::now() + *parameters->timeout;
+    request.deadline = begin_ + *parameters->timeout;
   }
   return model_->queue->Submit(std::move(request));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,9 @@
 #include "open_inference_grpc.pb.h"
 
 namespace torchdeploy::server {
+
+// Bytes of a request's id; a longer one is refused.
+inline constexpr size_t kLongestId = size_t{64} << 10;
 
 // Decodes, has the model's queue answer, encodes; counts in the model's statistics. Thread-safe.
 class Inference : public std::enable_shared_from_this<Inference> {

@@ -11,6 +11,7 @@
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
+#include "server/shared_memory_regions.h"
 #include "server/shared_memory_rpcs.h"
 #include "server/status_mapping.h"
 #include "server/stream_infer.h"
@@ -26,8 +27,12 @@ namespace {
 
 constexpr const char* kServerName = "torchdeploy";
 // By Triton's names; only what is there: a client uses each that it knows.
-constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics",
-                                    "system_shared_memory"};
+constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics"};
+constexpr const char* kSharedMemoryExtension = "system_shared_memory";
+constexpr const char* kSharedMemoryIsOff =
+    "this server takes no shared memory: it was started without --allow-shared-memory";
+constexpr const char* kSharedMemoryIsLocal =
+    "shared memory is for clients on the server's machine that connect over its loopback address";
 constexpr const char* kReadyState = "READY";
 
 grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const Status& status) {
@@ -38,7 +43,10 @@ grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const
 
 }  // namespace
 
-InferenceService::InferenceService(const ModelRegistry& registry) : registry_(registry) {
+InferenceService::InferenceService(const ModelRegistry& registry, bool allow_shared_memory)
+    : registry_(registry),
+      regions_(allow_shared_memory ? "" : kSharedMemoryIsOff),
+      none_for_others_(kSharedMemoryIsLocal) {
   SetMessageAllocatorFor_ModelInfer(&allocator_);
 }
 
@@ -54,6 +62,11 @@ Result<std::shared_ptr<const Model>> InferenceService::FindLoaded(
     return WhyClosed();
   }
   return registry_.Find(name, version);
+}
+
+SharedMemoryRegions& InferenceService::RegionsOf(const grpc::CallbackServerContext& context) {
+  const bool may_use = !regions_.takes_any() || IsOnThisMachine(context.peer());
+  return may_use ? regions_ : none_for_others_;
 }
 
 Result<Admission> InferenceService::Admit(const inference::ModelInferRequest& request) {
@@ -100,6 +113,9 @@ grpc::ServerUnaryReactor* InferenceService::ServerMetadata(
   for (const char* extension : kExtensions) {
     response->add_extensions(extension);
   }
+  if (RegionsOf(*context).takes_any()) {
+    response->add_extensions(kSharedMemoryExtension);
+  }
   return FinishWith(context, {});
 }
 
@@ -124,34 +140,34 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
   messages->Hold(std::move(admission->pass));
   return UnaryInfer::Begin(context, messages->shared_request(), response,
-                           std::move(admission->model), regions_);
+                           std::move(admission->model), RegionsOf(*context));
 }
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
   return StreamInfer::Begin(
       context, [this](const inference::ModelInferRequest& request) { return Admit(request); },
-      regions_);
+      RegionsOf(*context));
 }
 
 grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryStatus(
     grpc::CallbackServerContext* context, const inference::SystemSharedMemoryStatusRequest* request,
     inference::SystemSharedMemoryStatusResponse* response) {
-  return FinishWith(context, DescribeSystemMemory(request->name(), regions_, response));
+  return FinishWith(context, DescribeSystemMemory(request->name(), RegionsOf(*context), response));
 }
 
 grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryRegister(
     grpc::CallbackServerContext* context,
     const inference::SystemSharedMemoryRegisterRequest* request,
     inference::SystemSharedMemoryRegisterResponse* /*response*/) {
-  return FinishWith(context, RegisterSystemMemory(context->peer(), *request, regions_));
+  return FinishWith(context, RegisterSystemMemory(*request, RegionsOf(*context)));
 }
 
 grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryUnregister(
     grpc::CallbackServerContext* context,
     const inference::SystemSharedMemoryUnregisterRequest* request,
     inference::SystemSharedMemoryUnregisterResponse* /*response*/) {
-  regions_.Unregister(request->name());
+  RegionsOf(*context).Unregister(request->name());
   return FinishWith(context, {});
 }
 

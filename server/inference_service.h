@@ -22,7 +22,7 @@ namespace torchdeploy::server {
 class InferenceService final : public inference::GRPCInferenceService::CallbackService {
  public:
   // `registry` outlives the service.
-  explicit InferenceService(const ModelRegistry& registry);
+  InferenceService(const ModelRegistry& registry, bool allow_shared_memory);
 
   // To be called once every model is in the registry: until then none is ready.
   void Open() { gate_.Open(); }
@@ -91,12 +91,15 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   [[nodiscard]] Result<std::shared_ptr<const Model>> FindLoaded(const std::string& name,
                                                                 const std::string& version) const;
 
+  // Those that the client may use.
+  SharedMemoryRegions& RegionsOf(const grpc::CallbackServerContext& context);
   // kUnavailable unless the gate is open; else as the registry.
   Result<Admission> Admit(const inference::ModelInferRequest& request);
 
   const ModelRegistry& registry_;
   ServingGate gate_;
   SharedMemoryRegions regions_;
+  SharedMemoryRegions none_for_others_;
   InferMessageAllocator allocator_;
 };
 

@@ -33,7 +33,7 @@ void InferenceStatistics::RecordSuccess(const RequestTimes& times, TimePoint beg
   Add(sum_.success, begin, end);
   Add(sum_.queue, times.arrival, times.taken);
   Add(sum_.call, times, end);
-  if (times.is_first_of_batch) {
+  if (times.is_counted != nullptr && !times.is_counted->test_and_set()) {
     ++sum_.calls;
     Add(sum_.by_batch_rows[times.batch_rows], times, end);
   }

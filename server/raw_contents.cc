@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,8 @@ namespace {
 using Input = inference::ModelInferRequest::InferInputTensor;
 
 constexpr DLDataType kByte{kDLUInt, 8, 1};
+// Of one request: as many as its message could hold.
+constexpr uint64_t kMostCopiedBytes = std::numeric_limits<int32_t>::max();
 
 bool IsShared(const Input& input) {
   return input.parameters().contains(kRegionParameter);
@@ -31,21 +34,6 @@ bool IsShared(const Input& input) {
 
 Status Invalid(const Input& input, const std::string& message) {
   return {Code::kInvalidArgument, "input '" + input.name() + "' " + message};
-}
-
-Result<RawContents> CopyOf(const MemorySlice& slice) {
-  // Memory from there, for it says so when there is none.
-  const Result<Tensor> memory = Tensor::Allocate(kByte, {static_cast<int64_t>(slice.size_bytes)});
-  if (!memory.ok()) {
-    return memory.status();
-  }
-  auto* const begin = static_cast<std::byte*>(memory->data());
-  const Status read = slice.region->Read(slice.offset, std::span(begin, slice.size_bytes));
-  if (!read.ok()) {
-    return read;
-  }
-  return RawContents{{reinterpret_cast<const char*>(begin), slice.size_bytes},
-                     std::make_shared<const Tensor>(*memory)};
 }
 
 }  // namespace
@@ -73,13 +61,14 @@ Status RawContentsReader::Check() const {
   return {};
 }
 
-Result<std::optional<RawContents>> RawContentsReader::Next(const Input& input) {
+Result<std::optional<RawContents>> RawContentsReader::Next(const Input& input,
+                                                           std::optional<uint64_t> expected_bytes) {
   const Result<std::optional<MemorySlice>> found = regions_.SliceOf(input.parameters());
   if (!found.ok()) {
     return Invalid(input, "cannot be read: " + found.status().message());
   }
   if (const std::optional<MemorySlice>& slice = *found; slice.has_value()) {
-    Result<RawContents> copy = CopyOf(*slice);
+    Result<RawContents> copy = CopyOf(*slice, expected_bytes);
     return copy.ok()
                ? Result(std::optional(*std::move(copy)))
                : Status(copy.status().code(),
@@ -89,6 +78,32 @@ Result<std::optional<RawContents>> RawContentsReader::Next(const Input& input) {
     return std::optional<RawContents>();
   }
   return std::optional(RawContents{request_->raw_input_contents(next_raw_++), request_});
+}
+
+Result<RawContents> RawContentsReader::CopyOf(const MemorySlice& slice,
+                                              std::optional<uint64_t> expected_bytes) {
+  if (expected_bytes.has_value() && slice.size_bytes != *expected_bytes) {
+    return Status(Code::kInvalidArgument,
+                  "it has " + std::to_string(slice.size_bytes) +
+                      " bytes in shared memory; its datatype and shape take " +
+                      std::to_string(*expected_bytes));
+  }
+  if (slice.size_bytes > kMostCopiedBytes - copied_bytes_) {
+    return Status(Code::kInvalidArgument, "the request's inputs in shared memory have more than " +
+                                              std::to_string(kMostCopiedBytes) + " bytes");
+  }
+  copied_bytes_ += slice.size_bytes;
+  const Result<Tensor> memory = Tensor::Allocate(kByte, {static_cast<int64_t>(slice.size_bytes)});
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  auto* const begin = static_cast<std::byte*>(memory->data());
+  const Status read = slice.region->Read(slice.offset, std::span(begin, slice.size_bytes));
+  if (!read.ok()) {
+    return read;
+  }
+  return RawContents{{reinterpret_cast<const char*>(begin), slice.size_bytes},
+                     std::make_shared<const Tensor>(*memory)};
 }
 
 }  // namespace torchdeploy::server

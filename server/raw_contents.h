@@ -1,6 +1,7 @@
 // Where the bytes of a request's inputs are.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -28,15 +29,21 @@ class RawContentsReader {
   [[nodiscard]] Status Check() const;
 
   // Of the next input, which is `input`: a view of the request, or what is in shared memory now;
-  // nothing when it has typed contents. kInvalidArgument as SharedMemoryRegions and
-  // SharedMemoryRegion::Read(). REQUIRES: Check().
+  // nothing when it has typed contents. `expected_bytes`: if only so many will do; what is in
+  // shared memory is then not read otherwise. kInvalidArgument also as SharedMemoryRegions and
+  // SharedMemoryRegion::Read(), and when more than a message can hold is in shared memory.
+  // REQUIRES: Check().
   Result<std::optional<RawContents>> Next(
-      const inference::ModelInferRequest::InferInputTensor& input);
+      const inference::ModelInferRequest::InferInputTensor& input,
+      std::optional<uint64_t> expected_bytes);
 
  private:
+  Result<RawContents> CopyOf(const MemorySlice& slice, std::optional<uint64_t> expected_bytes);
+
   const std::shared_ptr<const inference::ModelInferRequest> request_;
   const SharedMemoryRegions& regions_;
   int next_raw_ = 0;
+  uint64_t copied_bytes_ = 0;
 };
 
 }  // namespace torchdeploy::server

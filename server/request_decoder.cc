@@ -182,12 +182,12 @@ Result<Value> DecodeBytes(const Input& input, const std::optional<RawContents>& 
   return BytesValue(input, {contents.begin(), contents.end()});
 }
 
-Result<Tensor> ViewRaw(const Input& input, const RawContents& raw, DLDataType type, int64_t count) {
-  const uint64_t expected = static_cast<uint64_t>(count) * ElementSizeBytes(type);
-  if (raw.bytes.size() != expected) {
+Result<Tensor> ViewRaw(const Input& input, const RawContents& raw, DLDataType type,
+                       uint64_t expected_bytes) {
+  if (raw.bytes.size() != expected_bytes) {
     return Invalid("input '" + input.name() + "' has " + std::to_string(raw.bytes.size()) +
                    " bytes of raw contents; " + input.datatype() + " of shape " +
-                   ShapeText(ShapeOf(input)) + " takes " + std::to_string(expected));
+                   ShapeText(ShapeOf(input)) + " takes " + std::to_string(expected_bytes));
   }
   if (type.code == kDLBool) {
     if (Status status = CheckBooleans(input, raw.bytes); !status.ok()) {
@@ -199,7 +199,20 @@ Result<Tensor> ViewRaw(const Input& input, const RawContents& raw, DLDataType ty
   return Tensor::View(data, type, ShapeOf(input), raw.owner);
 }
 
-Result<Value> DecodeInput(const Input& input, const std::optional<RawContents>& raw) {
+Result<Value> DecodeTensor(const Input& input, DLDataType type, int64_t count,
+                           RawContentsReader& contents) {
+  const uint64_t expected_bytes = static_cast<uint64_t>(count) * ElementSizeBytes(type);
+  const Result<std::optional<RawContents>> found = contents.Next(input, expected_bytes);
+  if (!found.ok()) {
+    return found.status();
+  }
+  const std::optional<RawContents>& raw = *found;
+  Result<Tensor> tensor = raw.has_value() ? ViewRaw(input, *raw, type, expected_bytes)
+                                          : TensorOfTypedContents(input, type, count);
+  return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
+}
+
+Result<Value> DecodeInput(const Input& input, RawContentsReader& contents) {
   const std::optional<DLDataType> type = DataTypeNamed(input.datatype());
   if (!type && input.datatype() != kBytes) {
     return Invalid("input '" + input.name() + "' has datatype '" + input.datatype() +
@@ -209,12 +222,11 @@ Result<Value> DecodeInput(const Input& input, const std::optional<RawContents>& 
   if (!count.ok()) {
     return count.status();
   }
-  if (!type) {
-    return DecodeBytes(input, raw, *count);
+  if (type) {
+    return DecodeTensor(input, *type, *count, contents);
   }
-  Result<Tensor> tensor = raw.has_value() ? ViewRaw(input, *raw, *type, *count)
-                                          : TensorOfTypedContents(input, *type, *count);
-  return tensor.ok() ? Result<Value>(Value(*std::move(tensor))) : Result<Value>(tensor.status());
+  const Result<std::optional<RawContents>> raw = contents.Next(input, {});
+  return raw.ok() ? DecodeBytes(input, *raw, *count) : raw.status();
 }
 
 // The index in "INPUT__7"; nothing for other names.
@@ -263,8 +275,7 @@ Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& 
   Arguments arguments;
   arguments.positional.resize(is_positional ? static_cast<size_t>(request->inputs_size()) : 0);
   for (const Input& input : request->inputs()) {
-    const Result<std::optional<RawContents>> raw = contents.Next(input);
-    Result<Value> value = raw.ok() ? DecodeInput(input, *raw) : raw.status();
+    Result<Value> value = DecodeInput(input, contents);
     if (!value.ok()) {
       return value.status();
     }

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -217,13 +219,17 @@ void RequestQueue::WaitForOthers(const Rank& rank, Waiting& waiting) {
 
 RequestQueue::Group RequestQueue::FirstDueGroup() const {
   std::vector<Group> groups;
+  std::unordered_map<std::string_view, size_t> group_of_kind;
   for (const auto& [rank, waiting] : waiting_) {
-    auto group = std::find_if(groups.begin(), groups.end(),
-                              [&](const Group& each) { return each.Takes(waiting); });
-    if (group == groups.end()) {
-      group = groups.emplace(groups.end());
+    size_t index = groups.size();
+    const std::optional<Rows>& rows = waiting.request->rows();
+    if (!waiting.is_alone && rows.has_value()) {
+      index = group_of_kind.try_emplace(rows->kind, index).first->second;
     }
-    Add(waiting, *group);
+    if (index == groups.size()) {
+      groups.emplace_back();
+    }
+    Add(waiting, groups[index]);
     if (groups.front().is_due && groups.front().is_full) {
       break;
     }
@@ -231,13 +237,6 @@ RequestQueue::Group RequestQueue::FirstDueGroup() const {
   const auto due =
       std::find_if(groups.begin(), groups.end(), [](const Group& group) { return group.is_due; });
   return due == groups.end() ? Group() : std::move(*due);
-}
-
-bool RequestQueue::Group::Takes(const Waiting& waiting) const {
-  const std::optional<Rows>& mine = requests.front()->rows();
-  const std::optional<Rows>& other = waiting.request->rows();
-  return !is_alone && !waiting.is_alone && mine.has_value() && other.has_value() &&
-         mine->kind == other->kind;
 }
 
 void RequestQueue::Add(const Waiting& waiting, Group& group) const {
@@ -250,7 +249,6 @@ void RequestQueue::Add(const Waiting& waiting, Group& group) const {
   }
   group.requests.push_back(waiting.request);
   group.rows = rows;
-  group.is_alone = waiting.is_alone;
   group.is_full = waiting.is_alone || rows == settings_.batching.most_rows;
   group.is_due =
       group.is_due || waiting.is_overdue || rows >= settings_.batching.preferred_rows.front();

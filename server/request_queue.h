@@ -84,11 +84,8 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   struct Group {
     BatchRun::Requests requests;
     int64_t rows = 0;
-    bool is_alone = false;
     bool is_full = false;  // Nobody of equal priority can join any more.
     bool is_due = false;
-
-    [[nodiscard]] bool Takes(const Waiting& waiting) const;
   };
 
   [[nodiscard]] bool CanJoin() const { return settings_.batching.most_rows > 1; }

@@ -1,8 +1,10 @@
 // When what became of a request.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 
 namespace torchdeploy::server {
 
@@ -16,7 +18,8 @@ struct RequestTimes {
   TimePoint returned;  // The call of the model.
   int64_t rows = 1;
   int64_t batch_rows = 0;
-  bool is_first_of_batch = false;
+  // Shared by the requests of one call: whether one of them has counted it. Null without a call.
+  std::shared_ptr<std::atomic_flag> is_counted = nullptr;
 };
 
 }  // namespace torchdeploy::server

@@ -34,6 +34,7 @@ using inference::ModelInferRequest;
 using inference::ModelInferResponse;
 
 // Protobuf's limit is 2 GiB - 1; the descriptions of the outputs need some of it.
+constexpr size_t kMostMessageBytes = std::numeric_limits<int32_t>::max() - (size_t{1} << 16);
 constexpr size_t kMostBytes = std::numeric_limits<int32_t>::max() - (size_t{1} << 20);
 
 class OutputEncoder {
@@ -221,6 +222,10 @@ Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
     if (Status status = encoder.Encode(*value); !status.ok()) {
       return status;
     }
+  }
+  if (response->ByteSizeLong() > kMostMessageBytes) {  // Names and shapes can be long, too.
+    return {Code::kResourceExhausted, "the outputs, with their names and shapes, are more than " +
+                                          std::to_string(kMostMessageBytes) + " bytes"};
   }
   return {};
 }

@@ -49,7 +49,8 @@ Status CheckBatching(const BatchSettings& batching, const std::optional<Manifest
 
 }  // namespace
 
-Server::Server(ServerOptions options) : options_(std::move(options)), service_(registry_) {}
+Server::Server(ServerOptions options)
+    : options_(std::move(options)), service_(registry_, options_.allow_shared_memory) {}
 
 Server::~Server() {
   Drain();

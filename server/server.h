@@ -24,6 +24,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8001;           // 0: any that is free.
   QueueSettings queue = {};  // Of each model that says nothing else.
+  bool allow_shared_memory = false;
   Options runtime;
 };
 

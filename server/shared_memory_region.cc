@@ -49,6 +49,10 @@ Code CodeOf(int error) {
   }
 }
 
+Status Shortened(const std::string& key) {
+  return {Code::kInvalidArgument, Named(key) + " has become shorter since it was registered"};
+}
+
 // Calls `move(done)`, which says how many bytes it has moved, until all are.
 Status MoveAll(const std::string& key, size_t size_bytes,
                const std::function<ssize_t(size_t done)>& move) {
@@ -56,7 +60,7 @@ Status MoveAll(const std::string& key, size_t size_bytes,
   while (done < size_bytes) {
     const ssize_t moved = move(done);
     if (moved == 0) {
-      return {Code::kInvalidArgument, Named(key) + " has become shorter since it was registered"};
+      return Shortened(key);
     }
     if (moved < 0 && errno != EINTR) {
       return {CodeOf(errno), Named(key) + ": " + TextOf(errno)};
@@ -104,6 +108,11 @@ Status SharedMemoryRegion::Read(uint64_t offset, std::span<std::byte> to) const 
 }
 
 Status SharedMemoryRegion::Write(uint64_t offset, std::span<const std::byte> from) const {
+  struct stat facts = {};
+  const uint64_t end = place_.offset + offset + from.size();
+  if (fstat(file_, &facts) != 0 || static_cast<uint64_t>(facts.st_size) < end) {
+    return Shortened(place_.key);  // Writing would make it longer again.
+  }
   return MoveAll(place_.key, from.size(), [&](size_t done) {
     return pwrite(file_, from.data() + done, from.size() - done,
                   static_cast<off_t>(place_.offset + offset + done));

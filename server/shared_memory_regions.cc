@@ -1,5 +1,6 @@
 #include "server/shared_memory_regions.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -15,15 +16,31 @@
 
 namespace torchdeploy::server {
 
+namespace {
+
+constexpr size_t kLongestName = 1024;
+constexpr size_t kMostRegions = 256;  // Each has a file descriptor.
+
+}  // namespace
+
 Status SharedMemoryRegions::Register(const std::string& name, const RegionPlace& place) {
-  if (name.empty()) {
-    return {Code::kInvalidArgument, "a shared memory region needs a name"};
+  if (!takes_any()) {
+    return {Code::kPermissionDenied, why_refused_};
+  }
+  if (name.empty() || name.size() > kLongestName) {
+    return {Code::kInvalidArgument, "the name of a shared memory region has " +
+                                        std::to_string(name.size()) + " bytes; 1 to " +
+                                        std::to_string(kLongestName) + " are expected"};
   }
   Result<std::shared_ptr<const SharedMemoryRegion>> region = SharedMemoryRegion::Open(place);
   if (!region.ok()) {
     return region.status();
   }
   const std::lock_guard lock(mutex_);
+  if (regions_.size() >= kMostRegions) {
+    return {Code::kResourceExhausted, std::to_string(kMostRegions) +
+                                          " shared memory regions are registered: drop some first"};
+  }
   if (!regions_.emplace(name, *std::move(region)).second) {
     return {Code::kAlreadyExists, "shared memory region '" + name + "' is registered already"};
   }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "server/request_parameters.h"
 #include "server/shared_memory_region.h"
@@ -37,7 +38,15 @@ class SharedMemoryRegions {
  public:
   using Regions = std::map<std::string, std::shared_ptr<const SharedMemoryRegion>>;
 
-  // kAlreadyExists: there is one of this name. Otherwise as SharedMemoryRegion::Open().
+  SharedMemoryRegions() = default;
+  // `why_refused`: why none may be registered.
+  explicit SharedMemoryRegions(std::string why_refused) : why_refused_(std::move(why_refused)) {}
+
+  [[nodiscard]] bool takes_any() const { return why_refused_.empty(); }
+
+  // kPermissionDenied when none may be. kAlreadyExists: there is one of this name.
+  // kResourceExhausted: there are too many. kInvalidArgument: a name without letters, or a very
+  // long one. Otherwise as SharedMemoryRegion::Open().
   Status Register(const std::string& name, const RegionPlace& place);
   // No error when there is none of this name; an empty one is all.
   void Unregister(const std::string& name);
@@ -54,6 +63,7 @@ class SharedMemoryRegions {
   // Null when there is none.
   [[nodiscard]] std::shared_ptr<const SharedMemoryRegion> Find(const std::string& name) const;
 
+  const std::string why_refused_;
   mutable std::mutex mutex_;
   Regions regions_;  // Guarded by mutex_.
 };

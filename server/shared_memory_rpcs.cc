@@ -19,22 +19,15 @@ namespace {
 constexpr std::array<std::string_view, 6> kLocalPeers = {
     "unix:", "unix-abstract:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "ipv6:[::ffff:127."};
 
-bool IsLocal(std::string_view peer) {
+}  // namespace
+
+bool IsOnThisMachine(const std::string& peer) {
   return std::any_of(kLocalPeers.begin(), kLocalPeers.end(),
                      [&](std::string_view prefix) { return peer.starts_with(prefix); });
 }
 
-}  // namespace
-
-Status RegisterSystemMemory(const std::string& peer,
-                            const inference::SystemSharedMemoryRegisterRequest& request,
+Status RegisterSystemMemory(const inference::SystemSharedMemoryRegisterRequest& request,
                             SharedMemoryRegions& regions) {
-  if (!IsLocal(peer)) {
-    return {Code::kPermissionDenied,
-            "shared memory is for clients on the server's machine that connect over its loopback "
-            "address; this one is " +
-                peer};
-  }
   return regions.Register(request.name(), {request.key(), request.offset(), request.byte_size()});
 }
 

@@ -10,10 +10,12 @@
 
 namespace torchdeploy::server {
 
-// `peer`: as gRPC names the client. kPermissionDenied for one that is not on this machine, for
-// which memory of this machine can only be somebody else's; else as SharedMemoryRegions.
-Status RegisterSystemMemory(const std::string& peer,
-                            const inference::SystemSharedMemoryRegisterRequest& request,
+// `peer`: as gRPC names a client. Memory that another machine's client names can only be somebody
+// else's.
+bool IsOnThisMachine(const std::string& peer);
+
+// Errors as SharedMemoryRegions.
+Status RegisterSystemMemory(const inference::SystemSharedMemoryRegisterRequest& request,
                             SharedMemoryRegions& regions);
 
 // kNotFound for a name that is not registered; an empty one is all.

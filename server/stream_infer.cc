@@ -4,8 +4,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
-#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
@@ -22,6 +22,9 @@ namespace {
 
 // Of one stream, not answered or with an answer that is not written.
 constexpr size_t kMostExchanges = 256;
+
+// Of answers that are not written; then no more is read.
+constexpr size_t kMostUnreadBytes = size_t{64} << 20;
 
 // Triton's.
 constexpr const char* kErrorEndsStreamKey = "triton_grpc_error";
@@ -93,27 +96,33 @@ void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status
   auto* response = exchange->response.mutable_infer_response();
   if (!status.ok()) {
     response->Clear();
-    response->set_id(exchange->request->id());
+    if (exchange->request->id().size() <= kLongestId) {
+      response->set_id(exchange->request->id());
+    }
     exchange->response.set_error_message(TextOf(status));
   }
   (*response->mutable_parameters())[kIsFinalResponse].set_bool_param(true);
-  std::optional<grpc::Status> end;
+  bool ends_all = false;
   {
     const std::lock_guard lock(mutex_);
     exchange->inference = nullptr;  // It holds this exchange.
+    exchange->request = nullptr;
     running_.erase(exchange);
     if (end_.has_value()) {
       return;
     }
     if (!status.ok() && ends_at_error_) {
-      end = ToGrpcStatus(status, context_);
+      // In this scope: a stream that nothing runs on any more would else end well.
+      end_ = ToGrpcStatus(status, context_);
+      ends_all = true;
     } else {
+      unread_bytes_ += exchange->response.ByteSizeLong();
       answered_.push_back(exchange);
-      Proceed();
     }
+    Proceed();
   }
-  if (end.has_value()) {
-    End(*end);
+  if (ends_all) {
+    EndRunning();
   }
 }
 
@@ -121,43 +130,46 @@ void StreamInfer::OnWriteDone(bool ok) {
   {
     const std::lock_guard lock(mutex_);
     is_writing_ = false;
+    unread_bytes_ -= answered_.front()->response.ByteSizeLong();
     answered_.pop_front();
     if (ok) {
       Proceed();
       return;
     }
-    answered_.clear();
   }
-  End(grpc::Status::CANCELLED);
+  OnCancel();
 }
 
 void StreamInfer::OnCancel() {
   {
     const std::lock_guard lock(mutex_);
     answered_.resize(is_writing_ ? 1 : 0);
+    end_ = end_.value_or(grpc::Status::CANCELLED);
+    Proceed();
   }
-  End(grpc::Status::CANCELLED);
+  EndRunning();
 }
 
-void StreamInfer::End(const grpc::Status& status) {
-  for (const auto& inference : TakeRunning(status)) {
+void StreamInfer::EndRunning() {
+  std::set<std::shared_ptr<Exchange>> running;
+  {
+    const std::lock_guard lock(mutex_);
+    running = running_;
+  }
+  for (const auto& exchange : running) {
+    EndEarly(*exchange);
+  }
+}
+
+void StreamInfer::EndEarly(const Exchange& exchange) {
+  std::shared_ptr<Inference> inference;
+  {
+    const std::lock_guard lock(mutex_);
+    inference = exchange.inference;
+  }
+  if (inference != nullptr) {
     inference->EndEarly({Code::kCancelled, "The stream has ended."});
   }
-}
-
-std::vector<std::shared_ptr<Inference>> StreamInfer::TakeRunning(const grpc::Status& end) {
-  const std::lock_guard lock(mutex_);
-  if (!end_.has_value()) {
-    end_ = end;
-  }
-  std::vector<std::shared_ptr<Inference>> inferences;
-  for (const auto& exchange : std::exchange(running_, {})) {
-    if (exchange->inference != nullptr) {
-      inferences.push_back(exchange->inference);
-    }
-  }
-  Proceed();
-  return inferences;
 }
 
 void StreamInfer::OnDone() {
@@ -187,7 +199,7 @@ bool StreamInfer::IsOver() const {
 
 bool StreamInfer::MayRead() const {
   return incoming_ == nullptr && !is_at_end_ && !end_.has_value() &&
-         running_.size() + answered_.size() < kMostExchanges;
+         running_.size() + answered_.size() < kMostExchanges && unread_bytes_ < kMostUnreadBytes;
 }
 
 }  // namespace torchdeploy::server

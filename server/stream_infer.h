@@ -1,13 +1,13 @@
 // The RPC ModelStreamInfer: many inferences on one stream.
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
-#include <vector>
 
 #include <grpcpp/grpcpp.h>
 
@@ -63,9 +63,9 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
 
   void Run(const std::shared_ptr<Exchange>& exchange);
   void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status);
-  // Ends what runs, and the stream when the answers that there are have been written.
-  void End(const grpc::Status& status);
-  std::vector<std::shared_ptr<Inference>> TakeRunning(const grpc::Status& end);
+  // Each then answers.
+  void EndRunning();
+  void EndEarly(const Exchange& exchange);
 
   // What follows REQUIRES: mutex_ is held.
   // Has gRPC do what comes next.
@@ -84,9 +84,11 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
   std::shared_ptr<Exchange> incoming_;  // What is being read; none when nothing is.
   std::set<std::shared_ptr<Exchange>> running_;
   std::deque<std::shared_ptr<Exchange>> answered_;  // The first is being written if is_writing_.
+  size_t unread_bytes_ = 0;                         // Of answered_.
   bool is_writing_ = false;
-  bool is_at_end_ = false;           // The client sends nothing more.
-  std::optional<grpc::Status> end_;  // Nothing more is answered.
+  bool is_at_end_ = false;  // The client sends nothing more.
+  // Nothing more is answered. The stream ends so when the answers that there are are written.
+  std::optional<grpc::Status> end_;
   bool is_finished_ = false;
 };
 

@@ -148,6 +148,11 @@ def inspect(archive: Path, as_json: bool) -> None:
     type=click.IntRange(min=1),
     help="Requests of one model that may wait.  [default: 1000]",
 )
+@click.option(
+    "--allow-shared-memory",
+    is_flag=True,
+    help="Let clients on this machine pass tensors in memory that they name.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for private libraries.")
 def serve(
     path: Path,
@@ -157,6 +162,7 @@ def serve(
     intra_op_threads: int | None,
     pin_cores: bool,
     max_queue_size: int | None,
+    allow_shared_memory: bool,
     cache: Path | None,
 ) -> None:
     """Serve PATH over gRPC (Open Inference Protocol) until Ctrl-C or SIGTERM.
@@ -179,6 +185,7 @@ def serve(
         intra_op_threads=intra_op_threads,
         pin_cores=pin_cores,
         max_queue_size=max_queue_size,
+        allow_shared_memory=allow_shared_memory,
         cache=cache,
     )
     os.execv(command[0], command)

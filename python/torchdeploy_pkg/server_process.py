@@ -46,6 +46,7 @@ def server_command(
     intra_op_threads: int | None = None,
     pin_cores: bool = False,
     max_queue_size: int | None = None,
+    allow_shared_memory: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
@@ -68,8 +69,9 @@ def server_command(
         "--cache": cache,
     }
     given = [(name, str(value)) for name, value in options.items() if value is not None]
-    flags = ["--pin-cores"] if pin_cores else []
-    return [str(server_binary()), str(path), *(word for pair in given for word in pair), *flags]
+    flags = {"--pin-cores": pin_cores, "--allow-shared-memory": allow_shared_memory}
+    words = [word for pair in given for word in pair]
+    return [str(server_binary()), str(path), *words, *(name for name, on in flags.items() if on)]
 
 
 class Server:
@@ -81,6 +83,7 @@ class Server:
         intra_op_threads: Threads of torch's own for each call; by default the server's choice.
         host: Address to bind to.
         port: Port to bind to; 0 for any that is free.
+        allow_shared_memory: Whether clients on this machine may pass tensors in shared memory.
         start_timeout_s: Seconds within which every replica must have been loaded.
         stop_timeout_s: Seconds that accepted requests are given at the end.
 
@@ -97,6 +100,7 @@ class Server:
         intra_op_threads: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        allow_shared_memory: bool = False,
         start_timeout_s: float = 120.0,
         stop_timeout_s: float = 30.0,
     ) -> None:
@@ -106,6 +110,7 @@ class Server:
             port=port,
             interpreters=interpreters,
             intra_op_threads=intra_op_threads,
+            allow_shared_memory=allow_shared_memory,
         )
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s

@@ -1,6 +1,8 @@
 // Tests of what the server says of its models: configuration, statistics, index.
+#include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -8,6 +10,9 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+
+#include "server/inference_statistics.h"
+#include "server/request_times.h"
 
 #include "open_inference_grpc.grpc.pb.h"
 #include "open_inference_grpc.pb.h"
@@ -134,6 +139,19 @@ TEST_F(ModelDescriptionsTest, StatisticsOfABatchAreByItsRows) {
   EXPECT_EQ(statistics.inference_count(), 4U);
   EXPECT_EQ(statistics.execution_count(), 1U);
   EXPECT_EQ(statistics.batch_stats(0).batch_size(), 4U);
+}
+
+TEST(InferenceStatisticsTest, ACallIsCountedOnceByAnyOfItsRequestsThatSucceeds) {
+  InferenceStatistics statistics;
+  RequestTimes times;
+  times.batch_rows = 3;
+  times.is_counted = std::make_shared<std::atomic_flag>();
+  statistics.RecordFailure(times.arrival, times.arrival);  // The call's first, say.
+  statistics.RecordSuccess(times, times.arrival, times.arrival);
+  statistics.RecordSuccess(times, times.arrival, times.arrival);
+  EXPECT_EQ(statistics.Get().rows, 2U);
+  EXPECT_EQ(statistics.Get().calls, 1U);
+  EXPECT_EQ(statistics.Get().by_batch_rows.at(3).infer.count, 1U);
 }
 
 TEST_F(ModelDescriptionsTest, StatisticsWithoutANameAreThoseOfEveryModel) {

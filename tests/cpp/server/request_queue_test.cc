@@ -390,39 +390,41 @@ TEST_F(BatchTest, NobodyWaitsForOthersInAHurry) {
 class TwoInterpretersTest : public RequestQueueTest {
  protected:
   TwoInterpretersTest() : RequestQueueTest(2) {}
-};
 
-// Submits requests of `make(i)`, a part of which end early, on four threads.
-void SubmitAndEndSome(RequestQueue& queue, const std::function<Request(int)>& make) {
-  constexpr int kThreads = 4;
-  constexpr int kRequests = 300;
-  std::vector<int> accepted(kThreads * kRequests);
-  std::vector<std::atomic<int>> answers(kThreads * kRequests);
-  const auto submit = [&](int thread) {
-    for (int i = 0; i < kRequests; ++i) {
-      const auto number = static_cast<size_t>(thread * kRequests + i);
-      Request request = make(i);
-      request.done = [&answers, number](const Result<Value>&, const RequestTimes&) {
-        ++answers[number];
-      };
-      const auto ticket = queue.Submit(std::move(request));
-      accepted[number] = ticket.ok() ? 1 : 0;
-      if (ticket.ok() && i % 4 == thread) {
-        ticket->EndEarly({Code::kCancelled, "enough"});
+  // Submits requests of `make(i)`, a part of which end early, on four threads.
+  void SubmitAndEndSome(RequestQueue& queue, const std::function<Request(int)>& make) {
+    constexpr int kThreads = 4;
+    constexpr int kRequests = 300;
+    std::vector<int> accepted(kThreads * kRequests);
+    std::vector<std::atomic<int>> answers(kThreads * kRequests);
+    const auto submit = [&](int thread) {
+      for (int i = 0; i < kRequests; ++i) {
+        const auto number = static_cast<size_t>(thread * kRequests + i);
+        Request request = make(i);
+        request.done = [&answers, number](const Result<Value>&, const RequestTimes&) {
+          ++answers[number];
+        };
+        const auto ticket = queue.Submit(std::move(request));
+        accepted[number] = ticket.ok() ? 1 : 0;
+        if (ticket.ok() && i % 4 == thread) {
+          ticket->EndEarly({Code::kCancelled, "enough"});
+        }
       }
+    };
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back(submit, thread);
     }
-  };
-  std::vector<std::thread> threads;
-  for (int thread = 0; thread < kThreads; ++thread) {
-    threads.emplace_back(submit, thread);
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    Eventually([&] { return std::equal(accepted.begin(), accepted.end(), answers.begin()); });
+    EXPECT_GT(std::count(accepted.begin(), accepted.end(), 1), 40);
+    EXPECT_EQ(queue.waiting(), 0U);
+    manager_->Close();  // Nobody is left who could answer twice.
+    EXPECT_TRUE(std::equal(accepted.begin(), accepted.end(), answers.begin()));
   }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  Eventually([&] { return std::equal(accepted.begin(), accepted.end(), answers.begin()); });
-  EXPECT_GT(std::count(accepted.begin(), accepted.end(), 1), 40);
-  EXPECT_EQ(queue.waiting(), 0U);
-}
+};
 
 TEST_F(TwoInterpretersTest, EveryRequestHasOneAnswerWhateverEndsIt) {
   SubmitAndEndSome(*QueueOf("sleep", 40), [](int i) {

@@ -108,8 +108,8 @@ TEST_F(RpcTest, ServerMetadataSaysNameVersionAndTheExtensionsThatAreThere) {
   EXPECT_TRUE(running_.stub().ServerMetadata(&context, {}, &response).ok());
   EXPECT_EQ(response.name(), "torchdeploy");
   EXPECT_EQ(response.version(), kVersion);
-  EXPECT_THAT(response.extensions(), ElementsAre("model_configuration", "schedule_policy",
-                                                 "statistics", "system_shared_memory"));
+  EXPECT_THAT(response.extensions(),
+              ElementsAre("model_configuration", "schedule_policy", "statistics"));
 }
 
 TEST_F(RpcTest, ModelMetadataIsTheManifests) {

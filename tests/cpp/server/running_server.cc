@@ -70,6 +70,7 @@ ServerOptions RunningServer::options() const {
   ServerOptions options;
   options.path = models();
   options.port = 0;
+  options.allow_shared_memory = allows_shared_memory_;
   options.runtime = FakeOptions(interpreters_);
   return options;
 }

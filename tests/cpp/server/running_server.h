@@ -39,6 +39,9 @@ class RunningServer {
   // Adds "RESOURCE.pkl" as version 1 of RESOURCE, with any inputs named so.
   void AddWithInputs(const std::string& resource, const std::vector<std::string>& inputs);
 
+  // Before Listen().
+  void AllowSharedMemory() { allows_shared_memory_ = true; }
+
   // Both fail the test when the server does not.
   void Listen(int interpreters = 2);
   void Load();
@@ -53,6 +56,7 @@ class RunningServer {
  private:
   TemporaryFolder folder_;
   int interpreters_ = 2;
+  bool allows_shared_memory_ = false;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Stub> stub_;
 };

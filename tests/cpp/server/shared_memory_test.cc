@@ -12,9 +12,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include "server/shared_memory_regions.h"
 #include "server/shared_memory_rpcs.h"
-#include "torchdeploy/status.h"
 
 #include "open_inference_grpc.grpc.pb.h"
 #include "open_inference_grpc.pb.h"
@@ -26,6 +24,7 @@
 namespace torchdeploy::server {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -70,6 +69,7 @@ class SharedMemoryTest : public testing::Test {
     running_.AddWithInputs("double", {"x"});
     running_.AddWithInputs("echo", {"a", "b"});
     running_.AddWithInputs("hang", {"x"});
+    running_.AllowSharedMemory();
     running_.Listen(2);
     running_.Load();
   }
@@ -193,7 +193,7 @@ TEST_F(SharedMemoryTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(message_of(negative), HasSubstr("not negative"));
   ModelInferRequest other_size = RequestTo("double");
   PutInto("r", 0, 12, AddInput(other_size, "x", "FP32", {2}));
-  EXPECT_THAT(message_of(other_size), HasSubstr("12 bytes of raw contents"));
+  EXPECT_THAT(message_of(other_size), HasSubstr("12 bytes in shared memory"));
   ModelInferRequest twice = DoubleRequest();
   twice.mutable_inputs(0)->mutable_contents()->add_fp32_contents(1);
   EXPECT_THAT(message_of(twice), HasSubstr("give one of them"));
@@ -249,21 +249,77 @@ TEST_F(SharedMemoryTest, CudaMemoryIsRefusedAndNothingOfItIsThere) {
   EXPECT_TRUE(running_.stub().CudaSharedMemoryUnregister(&dropping, {}, &dropped).ok());
 }
 
-TEST(SharedMemoryRpcsTest, OnlyClientsOnThisMachineMayRegister) {
+TEST_F(SharedMemoryTest, TheServerSaysThatItTakesIt) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  inference::ServerMetadataResponse response;
+  ASSERT_TRUE(running_.stub().ServerMetadata(&context, {}, &response).ok());
+  EXPECT_THAT(response.extensions(), Contains("system_shared_memory"));
+}
+
+TEST_F(SharedMemoryTest, AClientThatShortensItsMemoryGetsNoOutputThere) {
+  ASSERT_TRUE(Register("r", memory_.key()).ok());
+  memory_.Resize(4);
+  ModelInferRequest request = RequestTo("double");
+  AddRaw(request, "x", "FP32", {2}, RawFloats({1, 2}));
+  auto* y = request.add_outputs();
+  y->set_name("y");
+  PutInto("r", 8, 8, *y);
+  const Answer answer = running_.Infer(request);
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(answer.status.error_message(), HasSubstr("shorter since it was registered"));
+}
+
+TEST_F(SharedMemoryTest, AHugeRegionIsNotReadForASmallTensor) {
+  constexpr off_t kHugeBytes = off_t{1} << 40;  // Without a page in it.
+  memory_.Resize(kHugeBytes);
+  ASSERT_TRUE(Register("huge", memory_.key(), 0, kHugeBytes).ok());
+  ModelInferRequest number = RequestTo("double");
+  PutInto("huge", 0, kHugeBytes, AddInput(number, "x", "FP32", {2}));
+  EXPECT_THAT(running_.Infer(number).status.error_message(), HasSubstr("shape take 8"));
+  ModelInferRequest text = RequestTo("echo");
+  PutInto("huge", 0, kHugeBytes, AddInput(text, "a", "BYTES", {1}));
+  AddInput(text, "b", "BYTES", {0});
+  EXPECT_THAT(running_.Infer(text).status.error_message(), HasSubstr("more than 2147483647"));
+}
+
+TEST_F(SharedMemoryTest, RegionsAreBoundedInNumberAndName) {
+  EXPECT_FALSE(Register(std::string(1025, 'n'), memory_.key()).ok());
+  int registered = 0;
+  grpc::Status status;
+  while (status = Register(std::to_string(registered), memory_.key()), status.ok()) {
+    ++registered;
+  }
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(registered, 256);
+}
+
+TEST(SharedMemoryOffTest, AServerThatIsNotToldToTakesNone) {
+  RunningServer running;
+  running.AddWithInputs("echo", {"x"});
+  running.Listen(1);
+  running.Load();
   const ClientMemory memory(kRegionBytes);
   inference::SystemSharedMemoryRegisterRequest request;
+  request.set_name("r");
   request.set_key(memory.key());
   request.set_byte_size(kRegionBytes);
-  SharedMemoryRegions regions;
+  grpc::ClientContext context;
+  inference::SystemSharedMemoryRegisterResponse response;
+  const grpc::Status refused =
+      running.stub().SystemSharedMemoryRegister(&context, request, &response);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("--allow-shared-memory"));
+}
+
+TEST(SharedMemoryRpcsTest, ClientsOnThisMachineAreKnownByTheirAddress) {
   for (const std::string peer :
        {"ipv4:10.1.2.3:50", "ipv6:[2001:db8::1]:50", "ipv4:12.7.0.1:5", "", "dns:127.0.0.1"}) {
-    request.set_name(peer + "?");
-    EXPECT_EQ(RegisterSystemMemory(peer, request, regions).code(), Code::kPermissionDenied) << peer;
+    EXPECT_FALSE(IsOnThisMachine(peer)) << peer;
   }
   for (const std::string peer :
        {"ipv4:127.0.0.1:50", "ipv6:[::1]:50", "ipv6:%5B::1%5D:50", "unix:/tmp/socket"}) {
-    request.set_name(peer);
-    EXPECT_TRUE(RegisterSystemMemory(peer, request, regions).ok()) << peer;
+    EXPECT_TRUE(IsOnThisMachine(peer)) << peer;
   }
 }
 

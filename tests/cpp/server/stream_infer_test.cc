@@ -70,6 +70,7 @@ class StreamInferTest : public testing::Test {
     running_.AddWithInputs("echo", {"x"});
     running_.AddWithInputs("hang", {"x"});
     running_.AddWithInputs("loop", {});
+    running_.AddWithInputs("fail", {"message"});
     running_.Listen(2);
     running_.Load();
   }
@@ -152,6 +153,30 @@ TEST_F(StreamInferTest, AFailedRequestEndsTheStreamOfAClientThatAsksForIt) {
   }
 }
 
+TEST_F(StreamInferTest, AFailureIsNotLostWhenTheClientHasSaidAllBefore) {
+  for (int i = 0; i < 200; ++i) {
+    const auto stream = Open(/*ends_at_error=*/true);
+    ModelInferRequest failing = RequestTo("fail");
+    AddRaw(failing, "message", "BYTES", {1}, RawByteStrings({"no"}));
+    stream->ends->Write(Echo("good"));
+    stream->ends->Write(failing);
+    const grpc::Status status = stream->Finish();
+    ASSERT_EQ(status.error_code(), grpc::StatusCode::UNKNOWN);
+    ASSERT_THAT(status.error_message(), HasSubstr("no"));
+  }
+}
+
+TEST_F(StreamInferTest, AVeryLongIdIsRefusedAndNotSentBack) {
+  const auto stream = Open();
+  stream->ends->Write(Named(RequestTo("nobody"), std::string(1 << 20, 'i')));
+  const ModelStreamInferResponse unknown = stream->Read();
+  EXPECT_THAT(unknown.error_message(), HasSubstr("nobody"));
+  EXPECT_THAT(unknown.infer_response().id(), IsEmpty());
+  stream->ends->Write(Echo(std::string(1 << 20, 'i')));
+  EXPECT_THAT(stream->Read().error_message(), HasSubstr("1048576 bytes; 65536 are the most"));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST_F(StreamInferTest, WhatAClientHasAskedForEndsWhenItGivesUp) {
   const auto stream = Open();
   for (int i = 0; i < 6; ++i) {  // Some run, the others wait.
@@ -187,6 +212,7 @@ TEST_F(StreamInferTest, AClientThatDoesNotReadIsNotReadFrom) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     return stands;
   });
+  EXPECT_GT(written, 60);
   EXPECT_LT(written, 400);
   stream->context.TryCancel();
   writer.join();

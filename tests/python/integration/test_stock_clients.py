@@ -39,7 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     model = torch.nn.Sequential(linear, torch.nn.ReLU()).eval()
     package(model, models / "relu/1/model.pt", name="relu", example_inputs=torch.ones(1, 4))
     (models / "relu/config.yaml").write_text("batching: {max_size: 8}")
-    with Server(models, interpreters=2) as server:
+    with Server(models, interpreters=2, allow_shared_memory=True) as server:
         yield server.url
 
 
