@@ -12,8 +12,10 @@
 
 #include "server/arguments.h"
 #include "server/joined_arguments.h"
+#include "server/padding.h"
 #include "server/queued_request.h"
 #include "server/request_times.h"
+#include "server/trimmed_outputs.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
@@ -21,14 +23,21 @@
 
 namespace torchdeploy::server {
 
-BatchRun::BatchRun(Requests requests, std::function<void(const Requests&)> run_alone)
-    : requests_(std::move(requests)), run_alone_(std::move(run_alone)), left_(requests_.size()) {}
+BatchRun::BatchRun(Requests requests, std::shared_ptr<const Padding> padding,
+                   std::function<void(const Requests&)> run_alone)
+    : requests_(std::move(requests)),
+      padding_(std::move(padding)),
+      run_alone_(std::move(run_alone)),
+      left_(requests_.size()) {}
 
-std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
+std::optional<ReplicatedObj::DueCall> BatchRun::Begin(size_t slot) {
   times_.taken = std::chrono::steady_clock::now();
   TakeOver();
   if (requests_.empty()) {
     return std::nullopt;
+  }
+  for (const auto& request : requests_) {
+    request->TakenIn(slot);
   }
   Result<Arguments> arguments = Join();
   if (!arguments.ok()) {
@@ -40,7 +49,8 @@ std::optional<ReplicatedObj::DueCall> BatchRun::Begin() {
       std::move(arguments->positional),
       std::move(arguments->keywords),
       [self = shared_from_this()](const Result<Value>& result) { self->Deliver(result); },
-      {.cancellation = cancellation_}};
+      {.cancellation = cancellation_},
+      requests_.front()->method()};
 }
 
 void BatchRun::TakeOver() {
@@ -61,15 +71,19 @@ std::function<void()> BatchRun::LeaveFunction() {
   };
 }
 
-Result<Arguments> BatchRun::Join() const {
-  if (requests_.size() == 1) {
-    return requests_.front()->arguments();
-  }
+std::vector<const Arguments*> BatchRun::ArgumentsOfAll() const {
   std::vector<const Arguments*> all;
   for (const auto& request : requests_) {
     all.push_back(&request->arguments());
   }
-  return JoinArguments(all);
+  return all;
+}
+
+Result<Arguments> BatchRun::Join() const {
+  if (requests_.size() == 1) {
+    return requests_.front()->arguments();
+  }
+  return JoinArguments(ArgumentsOfAll(), *padding_);
 }
 
 void BatchRun::LeaveOne() {
@@ -103,11 +117,7 @@ void BatchRun::Deliver(const Result<Value>& result) {
 }
 
 void BatchRun::DeliverRows(const Value& result, const RequestTimes& times) {
-  std::vector<int64_t> rows;
-  for (const auto& request : requests_) {
-    rows.push_back(request->num_rows());
-  }
-  Result<std::vector<Value>> parts = SplitResult(result, rows);
+  Result<std::vector<Value>> parts = Split(result);
   if (!parts.ok()) {
     AnswerAll(parts.status());
     return;
@@ -115,6 +125,19 @@ void BatchRun::DeliverRows(const Value& result, const RequestTimes& times) {
   for (size_t i = 0; i < requests_.size(); ++i) {
     requests_[i]->Answer(std::move((*parts)[i]), times);
   }
+}
+
+Result<std::vector<Value>> BatchRun::Split(const Value& result) const {
+  std::vector<int64_t> rows;
+  for (const auto& request : requests_) {
+    rows.push_back(request->num_rows());
+  }
+  Result<std::vector<Value>> parts = SplitResult(result, rows);
+  if (!parts.ok()) {
+    return parts;
+  }
+  const Status status = TrimOutputs(*padding_, ArgumentsOfAll(), *parts);
+  return status.ok() ? std::move(parts) : status;
 }
 
 }  // namespace torchdeploy::server

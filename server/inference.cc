@@ -1,6 +1,7 @@
 #include "server/inference.h"
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "server/arguments.h"
 #include "server/inference_statistics.h"
 #include "server/model_registry.h"
+#include "server/model_stream.h"
 #include "server/queued_request.h"
 #include "server/request_decoder.h"
 #include "server/request_parameters.h"
@@ -18,6 +20,7 @@
 #include "server/request_times.h"
 #include "server/response_encoder.h"
 #include "server/shared_memory_regions.h"
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
@@ -38,7 +41,7 @@ Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request
 void Inference::Begin() {
   const Result<RequestQueue::Ticket> ticket = Submit();
   if (!ticket.ok()) {
-    Answer(ticket.status(), {});
+    Finish(ticket.status(), Part::kOnly);
     return;
   }
   std::optional<Status> early_end;
@@ -52,14 +55,41 @@ void Inference::Begin() {
   }
 }
 
+void Inference::Next() {
+  std::shared_ptr<ModelStream> stream;
+  std::optional<Status> early_end;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(is_waiting_, false)) {
+      return;  // EndEarly() answers.
+    }
+    stream = stream_;
+    early_end = early_end_;
+  }
+  if (early_end.has_value()) {
+    AnswerItem(*early_end);
+    return;
+  }
+  stream->Next([self = shared_from_this()](const Result<Value>& item) { self->AnswerItem(item); });
+}
+
 void Inference::EndEarly(const Status& status) {
   RequestQueue::Ticket ticket;
+  std::optional<Cancellation> cancellation;
+  bool is_waiting = false;
   {
     const std::lock_guard lock(mutex_);
     early_end_ = status;
     ticket = ticket_;
+    cancellation = cancellation_;
+    is_waiting = std::exchange(is_waiting_, false);
   }
   ticket.EndEarly(status);
+  if (is_waiting) {
+    AnswerItem(status);
+  } else if (cancellation.has_value()) {
+    cancellation->Cancel();
+  }
 }
 
 Result<RequestQueue::Ticket> Inference::Submit() {
@@ -92,27 +122,84 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (parameters->timeout.has_value()) {
     request.deadline = begin_ + *parameters->timeout;
   }
+  if (model_->manifest && model_->manifest->yields) {
+    BeginStream(request);
+  }
   return model_->queue->Submit(std::move(request));
 }
 
+void Inference::BeginStream(Request& request) {
+  const Cancellation cancellation;
+  const auto stream = model_->queue->NewStream({request.deadline, cancellation});
+  request.method = ModelStream::kBegin;
+  request.arguments.positional.insert(request.arguments.positional.begin(), stream->id());
+  // Holds the stream until the call is over, whatever becomes of its answer.
+  request.taken = [stream](size_t slot) { stream->SetSlot(slot); };
+  const std::lock_guard lock(mutex_);
+  stream_ = stream;
+  cancellation_ = cancellation;
+}
+
 void Inference::Answer(const Result<Value>& result, const RequestTimes& times) {
-  const Status status = result.ok() ? Encode(*result) : result.status();
+  times_ = times;
+  bool yields = false;
+  {
+    const std::lock_guard lock(mutex_);
+    yields = stream_ != nullptr;
+  }
+  if (yields) {
+    AnswerItem(result);
+    return;
+  }
+  Finish(result.ok() ? Encode(*result) : result.status(), Part::kOnly);
+}
+
+void Inference::AnswerItem(const Result<Value>& item) {
+  const bool is_end = item.ok() && item->is<None>();
+  Status status = item.status();
+  if (is_end) {
+    EncodeHead();
+  } else if (status.ok()) {
+    status = Encode(*item);
+  }
+  if (is_end || !status.ok()) {
+    std::shared_ptr<ModelStream> over;  // Dropped without the lock.
+    {
+      const std::lock_guard lock(mutex_);
+      over = std::exchange(stream_, nullptr);
+      status = status.ok() ? status : early_end_.value_or(status);
+    }
+    Finish(status, status.ok() ? Part::kEnd : Part::kOnly);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    is_waiting_ = true;
+  }
+  done_({}, Part::kItem);
+}
+
+void Inference::Finish(const Status& status, Part part) {
   const auto end = std::chrono::steady_clock::now();
   if (status.ok()) {
-    model_->statistics->RecordSuccess(times, begin_, end);
+    model_->statistics->RecordSuccess(times_, begin_, end);
   } else {
     model_->statistics->RecordFailure(begin_, end);
   }
-  done_(status);
+  done_(status, part);
 }
 
 Status Inference::Encode(const Value& result) {
-  response_->set_model_name(model_->name);
-  response_->set_model_version(model_->version);
-  response_->set_id(request_->id());
+  EncodeHead();
   const std::span<const TensorSpec> declared =
       model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
   return EncodeResponse(result, declared, *request_, output_slices_, response_);
+}
+
+void Inference::EncodeHead() {
+  response_->set_model_name(model_->name);
+  response_->set_model_version(model_->version);
+  response_->set_id(request_->id());
 }
 
 }  // namespace torchdeploy::server

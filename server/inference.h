@@ -1,4 +1,4 @@
-// One inference from its request to its response, whatever carries them.
+// One inference from its request to its response or responses, whatever carries them.
 #pragma once
 
 #include <chrono>
@@ -9,9 +9,12 @@
 #include <optional>
 
 #include "server/model_registry.h"
+#include "server/model_stream.h"
+#include "server/queued_request.h"
 #include "server/request_queue.h"
 #include "server/request_times.h"
 #include "server/shared_memory_regions.h"
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -25,25 +28,39 @@ inline constexpr size_t kLongestId = size_t{64} << 10;
 // Decodes, has the model's queue answer, encodes; counts in the model's statistics. Thread-safe.
 class Inference : public std::enable_shared_from_this<Inference> {
  public:
+  enum class Part {
+    kOnly,  // The response, or an error: nothing follows.
+    kItem,  // One that the model yielded; Next() is to be called.
+    kEnd,   // What the model yields is over. The response has no outputs.
+  };
   // The response is complete, or there is an error. Runs where RequestQueue answers; an error may
-  // come within Begin() or EndEarly().
-  using Done = std::function<void(const Status&)>;
+  // come within Begin(), Next() or EndEarly().
+  using Done = std::function<void(const Status&, Part)>;
 
-  // `regions` outlive this; `response` lives until `done` has been called.
+  // `regions` outlive this; `response` lives until `done` has been called for the last time.
   Inference(std::shared_ptr<const inference::ModelInferRequest> request,
             inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
             const SharedMemoryRegions& regions, Done done);
 
-  // Once. `done` is called exactly once.
+  // Once. `done` is called exactly once, unless the model yields.
   void Begin();
-  // Also before Begin(), on another thread. Nothing when there is an answer.
+  // Once for each kItem, when the response has been used, and is empty again: `done` is called
+  // exactly once more.
+  void Next();
+  // Also before Begin(), on another thread. Nothing when there is an answer and nothing follows.
   void EndEarly(const Status& status);
 
  private:
   Result<RequestQueue::Ticket> Submit();
+  // Makes it the begin of a stream.
+  void BeginStream(Request& request);
   void Answer(const Result<Value>& result, const RequestTimes& times);
+  void AnswerItem(const Result<Value>& item);
+  void Finish(const Status& status, Part part);
   // The response's part of it.
   Status Encode(const Value& result);
+  // All but the outputs.
+  void EncodeHead();
 
   const std::shared_ptr<const inference::ModelInferRequest> request_;
   inference::ModelInferResponse* const response_;
@@ -53,11 +70,15 @@ class Inference : public std::enable_shared_from_this<Inference> {
   const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
 
   OutputSlices output_slices_;  // Constant once it is in the queue.
+  RequestTimes times_;          // Of the call that was answered first.
 
   std::mutex mutex_;
   // Guarded by mutex_.
   RequestQueue::Ticket ticket_;
   std::optional<Status> early_end_;
+  std::shared_ptr<ModelStream> stream_;       // Null when nothing is yielded, or no more.
+  std::optional<Cancellation> cancellation_;  // Of its calls.
+  bool is_waiting_ = false;                   // For Next().
 };
 
 }  // namespace torchdeploy::server

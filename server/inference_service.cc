@@ -2,14 +2,17 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/model_control.h"
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
+#include "server/repository_rpcs.h"
 #include "server/serving_gate.h"
 #include "server/shared_memory_regions.h"
 #include "server/shared_memory_rpcs.h"
@@ -17,6 +20,7 @@
 #include "server/stream_infer.h"
 #include "server/unary_infer.h"
 #include "server/version.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.pb.h"
@@ -29,11 +33,11 @@ constexpr const char* kServerName = "torchdeploy";
 // By Triton's names; only what is there: a client uses each that it knows.
 constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics"};
 constexpr const char* kSharedMemoryExtension = "system_shared_memory";
+constexpr const char* kModelControlExtension = "model_repository";
 constexpr const char* kSharedMemoryIsOff =
     "this server takes no shared memory: it was started without --allow-shared-memory";
 constexpr const char* kSharedMemoryIsLocal =
     "shared memory is for clients on the server's machine that connect over its loopback address";
-constexpr const char* kReadyState = "READY";
 
 grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -48,6 +52,18 @@ InferenceService::InferenceService(const ModelRegistry& registry, bool allow_sha
       regions_(allow_shared_memory ? "" : kSharedMemoryIsOff),
       none_for_others_(kSharedMemoryIsLocal) {
   SetMessageAllocatorFor_ModelInfer(&allocator_);
+}
+
+void InferenceService::Open(ModelControl& control) {
+  control_ = &control;
+  gate_.Open();
+}
+
+Result<ModelControl*> InferenceService::Control() {
+  if (gate_.state() != ServingGate::State::kOpen) {
+    return WhyClosed();
+  }
+  return control_.load();
 }
 
 Status InferenceService::WhyClosed() const {
@@ -116,6 +132,10 @@ grpc::ServerUnaryReactor* InferenceService::ServerMetadata(
   if (RegionsOf(*context).takes_any()) {
     response->add_extensions(kSharedMemoryExtension);
   }
+  const ModelControl* control = control_;
+  if (control != nullptr && control->takes_requests()) {
+    response->add_extensions(kModelControlExtension);
+  }
   return FinishWith(context, {});
 }
 
@@ -136,6 +156,12 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   Result<Admission> admission = Admit(*request);
   if (!admission.ok()) {
     return FinishWith(context, admission.status());
+  }
+  if (const std::optional<Manifest>& manifest = admission->model->manifest;
+      manifest && manifest->yields) {
+    return FinishWith(context, {Code::kUnimplemented, "model '" + request->model_name() +
+                                                          "' yields its answers: ask for them by "
+                                                          "ModelStreamInfer"});
   }
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
   messages->Hold(std::move(admission->pass));
@@ -223,15 +249,41 @@ grpc::ServerUnaryReactor* InferenceService::ModelStatistics(
 }
 
 grpc::ServerUnaryReactor* InferenceService::RepositoryIndex(
-    grpc::CallbackServerContext* context, const inference::RepositoryIndexRequest* /*request*/,
+    grpc::CallbackServerContext* context, const inference::RepositoryIndexRequest* request,
     inference::RepositoryIndexResponse* response) {
-  for (const auto& model : registry_.All()) {
-    auto* entry = response->add_models();
-    entry->set_name(model->name);
-    entry->set_version(model->version);
-    entry->set_state(kReadyState);
+  const Result<ModelControl*> control = Control();
+  if (!control.ok()) {
+    return FinishWith(context, control.status());
   }
-  return FinishWith(context, {});
+  return FinishWith(context, DescribeRepository(*request, **control, response));
+}
+
+grpc::ServerUnaryReactor* InferenceService::RepositoryModelLoad(
+    grpc::CallbackServerContext* context, const inference::RepositoryModelLoadRequest* request,
+    inference::RepositoryModelLoadResponse* /*response*/) {
+  const Result<ModelControl*> control = Control();
+  if (!control.ok()) {
+    return FinishWith(context, control.status());
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  LoadByRequest(*request, **control, [context, reactor](const Status& status) {
+    reactor->Finish(ToGrpcStatus(status, context));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* InferenceService::RepositoryModelUnload(
+    grpc::CallbackServerContext* context, const inference::RepositoryModelUnloadRequest* request,
+    inference::RepositoryModelUnloadResponse* /*response*/) {
+  const Result<ModelControl*> control = Control();
+  if (!control.ok()) {
+    return FinishWith(context, control.status());
+  }
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  UnloadByRequest(*request, **control, [context, reactor](const Status& status) {
+    reactor->Finish(ToGrpcStatus(status, context));
+  });
+  return reactor;
 }
 
 }  // namespace torchdeploy::server

@@ -1,12 +1,14 @@
 // The RPCs of the Open Inference Protocol.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/model_control.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
 #include "server/shared_memory_regions.h"
@@ -24,8 +26,9 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   // `registry` outlives the service.
   InferenceService(const ModelRegistry& registry, bool allow_shared_memory);
 
-  // To be called once every model is in the registry: until then none is ready.
-  void Open() { gate_.Open(); }
+  // To be called once the models of the start are in the registry: until then none is ready.
+  // `control` outlives the service.
+  void Open(ModelControl& control);
 
   // Refuses inferences from now on, and returns when those that were let in have been answered.
   void CloseAndWait() { gate_.CloseAndWait(); }
@@ -84,6 +87,12 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   grpc::ServerUnaryReactor* RepositoryIndex(grpc::CallbackServerContext* context,
                                             const inference::RepositoryIndexRequest* request,
                                             inference::RepositoryIndexResponse* response) override;
+  grpc::ServerUnaryReactor* RepositoryModelLoad(
+      grpc::CallbackServerContext* context, const inference::RepositoryModelLoadRequest* request,
+      inference::RepositoryModelLoadResponse* response) override;
+  grpc::ServerUnaryReactor* RepositoryModelUnload(
+      grpc::CallbackServerContext* context, const inference::RepositoryModelUnloadRequest* request,
+      inference::RepositoryModelUnloadResponse* response) override;
 
  private:
   [[nodiscard]] Status WhyClosed() const;
@@ -96,8 +105,12 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   // kUnavailable unless the gate is open; else as the registry.
   Result<Admission> Admit(const inference::ModelInferRequest& request);
 
+  // kUnavailable unless the gate is open.
+  Result<ModelControl*> Control();
+
   const ModelRegistry& registry_;
   ServingGate gate_;
+  std::atomic<ModelControl*> control_ = nullptr;
   SharedMemoryRegions regions_;
   SharedMemoryRegions none_for_others_;
   InferMessageAllocator allocator_;

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "server/command_line.h"
 #include "server/name_list.h"
@@ -67,7 +68,8 @@ class Loading {
 };
 
 void PrintReady(const Server& server) {
-  const std::string names = JoinNames(server.models().Names());
+  const std::vector<std::string> models = server.models().Names();
+  const std::string names = models.empty() ? "no model yet" : JoinNames(models);
   const size_t count = server.num_interpreters();
   std::printf("torchdeploy: serving %s on %s with %zu interpreter%s\n", names.c_str(),
               server.address().c_str(), count, count == 1 ? "" : "s");
@@ -79,13 +81,16 @@ void PrintError(const Status& status) {
                status.traceback().c_str());
 }
 
+void PrintLine(const std::string& line) {
+  std::fprintf(stderr, "torchdeploy: %s\n", line.c_str());
+}
+
 [[noreturn]] void Run(ServerOptions options) {
   // A model that writes to a dead subprocess must not end the server.
   signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();
-  options.runtime.log = [](const std::string& line) {
-    std::fprintf(stderr, "torchdeploy: %s\n", line.c_str());
-  };
+  options.runtime.log = PrintLine;
+  options.models.log = PrintLine;
   Result<std::unique_ptr<Server>> listening = Server::Listen(std::move(options));
   if (!listening.ok()) {
     PrintError(listening.status());

@@ -105,6 +105,7 @@ void DescribeConfig(const Model& model, inference::ModelConfig* config) {
   if (model.manifest) {
     DescribeTensors(model.manifest->inputs, is_batched, config->mutable_input());
     DescribeTensors(model.manifest->outputs, is_batched, config->mutable_output());
+    config->mutable_model_transaction_policy()->set_decoupled(model.manifest->yields);
   }
   auto* group = config->add_instance_group();
   group->set_name(model.name);

@@ -1,15 +1,10 @@
 #include "server/model_registry.h"
 
-#include <algorithm>
-#include <cstddef>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <ranges>
 #include <shared_mutex>
 #include <string>
-#include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -18,39 +13,25 @@
 
 namespace torchdeploy::server {
 
-namespace {
-
-bool IsNumber(const std::string& text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string_view WithoutLeadingZeros(std::string_view number) {
-  return number.substr(std::min(number.find_first_not_of('0'), number.size()));
-}
-
-}  // namespace
-
-bool ModelRegistry::VersionOrder::operator()(const std::string& a, const std::string& b) const {
-  const bool a_is_number = IsNumber(a);
-  const bool b_is_number = IsNumber(b);
-  const std::string_view a_digits = a_is_number ? WithoutLeadingZeros(a) : "";
-  const std::string_view b_digits = b_is_number ? WithoutLeadingZeros(b) : "";
-  const size_t a_length = a_digits.size();
-  const size_t b_length = b_digits.size();
-  return std::tie(a_is_number, a_length, a_digits, a) <
-         std::tie(b_is_number, b_length, b_digits, b);
-}
-
-Status ModelRegistry::Add(Model model) {
-  const std::unique_lock lock(mutex_);
-  const std::string name = model.name;
-  const std::string version = model.version;
-  const auto added = std::make_shared<const Model>(std::move(model));
-  if (!models_[name].emplace(version, added).second) {
-    return {Code::kAlreadyExists, "model '" + name + "' version '" + version + "' is there twice"};
+void ModelRegistry::Replace(const std::vector<std::shared_ptr<const Model>>& versions,
+                            const std::string& default_version) {
+  NamedModel model;
+  for (const auto& version : versions) {
+    model.models.emplace(version->version, version);
   }
-  return {};
+  model.default_version = default_version.empty() ? model.models.rbegin()->first : default_version;
+  const std::unique_lock lock(mutex_);
+  // The old ones are dropped when the lock is free again.
+  std::swap(models_[versions.front()->name], model);
+}
+
+void ModelRegistry::Remove(const std::string& name) {
+  NamedModel removed;
+  const std::unique_lock lock(mutex_);
+  if (const auto found = models_.find(name); found != models_.end()) {
+    removed = std::move(found->second);
+    models_.erase(found);
+  }
 }
 
 Result<std::shared_ptr<const Model>> ModelRegistry::Find(const std::string& name,
@@ -61,8 +42,8 @@ Result<std::shared_ptr<const Model>> ModelRegistry::Find(const std::string& name
     return Status(Code::kNotFound, "model '" + name + "' is unknown; this server has: " +
                                        JoinNames(std::views::keys(models_)));
   }
-  const Models& versions = model->second;
-  const auto found = version.empty() ? std::prev(versions.end()) : versions.find(version);
+  const auto& versions = model->second.models;
+  const auto found = versions.find(version.empty() ? model->second.default_version : version);
   if (found == versions.end()) {
     return Status(Code::kNotFound, "model '" + name + "' has no version '" + version +
                                        "'; it has: " + JoinNames(std::views::keys(versions)));
@@ -76,7 +57,7 @@ std::vector<std::string> ModelRegistry::Versions(const std::string& name) const 
   if (found == models_.end()) {
     return {};
   }
-  const auto versions = std::views::keys(found->second);
+  const auto versions = std::views::keys(found->second.models);
   return {versions.begin(), versions.end()};
 }
 
@@ -89,9 +70,9 @@ std::vector<std::string> ModelRegistry::Names() const {
 std::vector<std::shared_ptr<const Model>> ModelRegistry::All() const {
   const std::shared_lock lock(mutex_);
   std::vector<std::shared_ptr<const Model>> all;
-  for (const auto& [name, versions] : models_) {
-    const auto models = std::views::values(versions);
-    all.insert(all.end(), models.begin(), models.end());
+  for (const auto& [name, model] : models_) {
+    const auto versions = std::views::values(model.models);
+    all.insert(all.end(), versions.begin(), versions.end());
   }
   return all;
 }

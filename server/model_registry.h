@@ -1,7 +1,6 @@
 // The models that a server has, by name and version.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "server/inference_statistics.h"
 #include "server/request_queue.h"
+#include "server/version_order.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 
@@ -25,14 +25,20 @@ struct Model {
   std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();
 };
 
-// Thread-safe. A model stays usable for whoever got it.
+// Thread-safe. A model stays usable for whoever got it, also when it is replaced or removed; its
+// replicas go when the last of these lets it go.
 class ModelRegistry {
  public:
-  // kAlreadyExists when this version of this name is there.
-  Status Add(Model model);
+  // All versions of a name take the place of those that it had, at once. `default_version`: which
+  // is meant by who names none; empty: the highest number, or if no version is a number, the last
+  // by name. REQUIRES: versions of one name, at least one; `default_version` is one of them.
+  void Replace(const std::vector<std::shared_ptr<const Model>>& versions,
+               const std::string& default_version);
 
-  // Empty `version`: the highest number; if no version is a number, the last by name.
-  // kNotFound, naming what there is.
+  // Nothing for an unknown name.
+  void Remove(const std::string& name);
+
+  // Empty `version`: the default one. kNotFound, naming what there is.
   [[nodiscard]] Result<std::shared_ptr<const Model>> Find(const std::string& name,
                                                           const std::string& version) const;
 
@@ -43,14 +49,13 @@ class ModelRegistry {
   [[nodiscard]] std::vector<std::shared_ptr<const Model>> All() const;
 
  private:
-  // "10" after "9": shorter numbers are smaller; what is no number comes before all numbers.
-  struct VersionOrder {
-    bool operator()(const std::string& a, const std::string& b) const;
+  struct NamedModel {
+    std::map<std::string, std::shared_ptr<const Model>, VersionOrder> models;
+    std::string default_version;
   };
-  using Models = std::map<std::string, std::shared_ptr<const Model>, VersionOrder>;
 
   mutable std::shared_mutex mutex_;
-  std::map<std::string, Models> models_;  // Guarded by mutex_.
+  std::map<std::string, NamedModel> models_;  // Guarded by mutex_.
 };
 
 }  // namespace torchdeploy::server

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/name_list.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -48,7 +49,7 @@ bool IsNumber(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-Result<ArchiveLocation> FindVersion(const fs::path& folder, const std::string& name) {
+Result<ArchiveLocation> FindVersion(const fs::path& folder) {
   const std::string version = folder.filename().string();
   if (!IsFolder(folder) || !IsNumber(version)) {
     return Invalid(folder.string() + " is not a folder named by a version number");
@@ -67,57 +68,80 @@ Result<ArchiveLocation> FindVersion(const fs::path& folder, const std::string& n
     return Invalid(folder.string() + " holds " + std::to_string(archives.size()) +
                    " files *.pt, one is expected");
   }
-  return ArchiveLocation{archives.front().string(), name, version, ""};
+  return ArchiveLocation{archives.front().string(), version};
 }
 
-Status FindVersions(const fs::path& model, std::vector<ArchiveLocation>& archives) {
-  if (!IsFolder(model)) {
-    return Invalid(model.string() + " is not a folder");
+Result<ModelFolder> FindVersions(const fs::path& folder) {
+  if (!IsFolder(folder)) {
+    return Invalid(folder.string() + " is not a folder");
   }
-  Result<std::vector<fs::path>> versions = ListFolder(model);
+  Result<std::vector<fs::path>> versions = ListFolder(folder);
   if (!versions.ok()) {
     return versions.status();
   }
-  const fs::path settings = model / kSettingsFile;
+  const fs::path settings = folder / kSettingsFile;
   const bool has_settings = std::erase(*versions, settings) > 0;
   if (versions->empty()) {
-    return Invalid(model.string() + " has no versions");
+    return Invalid(folder.string() + " has no versions");
   }
+  ModelFolder model{folder.filename().string(), has_settings ? settings.string() : "", {}};
   for (const fs::path& version : *versions) {
-    Result<ArchiveLocation> found = FindVersion(version, model.filename().string());
+    Result<ArchiveLocation> found = FindVersion(version);
     if (!found.ok()) {
       return found.status();
     }
-    found->settings = has_settings ? settings.string() : "";
-    archives.push_back(*std::move(found));
+    model.versions.push_back(*std::move(found));
   }
-  return {};
+  return model;
 }
 
 }  // namespace
 
-Result<std::vector<ArchiveLocation>> FindArchives(const std::string& path) {
+Result<std::vector<std::string>> FindNames(const std::string& repository) {
+  const Result<std::vector<fs::path>> entries = ListFolder(repository);
+  if (!entries.ok()) {
+    return entries.status();
+  }
+  std::vector<std::string> names;
+  for (const fs::path& entry : *entries) {
+    names.push_back(entry.filename().string());
+  }
+  return names;
+}
+
+Result<ModelFolder> FindModel(const std::string& repository, const std::string& name) {
+  const Result<std::vector<std::string>> names = FindNames(repository);
+  if (!names.ok()) {
+    return names.status();
+  }
+  if (std::ranges::find(*names, name) == names->end()) {
+    return Status(Code::kNotFound,
+                  "model '" + name + "' is not in the repository; it has: " + JoinNames(*names));
+  }
+  return FindVersions(fs::path(repository) / name);
+}
+
+Result<std::vector<ModelFolder>> FindModels(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error)) {
     return Status(Code::kNotFound, path + ": no such file or folder");
   }
   if (!fs::is_directory(path, error)) {
-    return std::vector<ArchiveLocation>{{path, "", "", ""}};
+    return std::vector<ModelFolder>{{"", "", {{path, ""}}}};
   }
-  const Result<std::vector<fs::path>> models = ListFolder(path);
-  if (!models.ok()) {
-    return models.status();
+  const Result<std::vector<std::string>> names = FindNames(path);
+  if (!names.ok()) {
+    return names.status();
   }
-  std::vector<ArchiveLocation> archives;
-  for (const fs::path& model : *models) {
-    if (Status status = FindVersions(model, archives); !status.ok()) {
-      return status;
+  std::vector<ModelFolder> models;
+  for (const std::string& name : *names) {
+    Result<ModelFolder> model = FindVersions(fs::path(path) / name);
+    if (!model.ok()) {
+      return model.status();
     }
+    models.push_back(*std::move(model));
   }
-  if (archives.empty()) {
-    return Invalid("folder " + path + " is empty");
-  }
-  return archives;
+  return models;
 }
 
 }  // namespace torchdeploy::server

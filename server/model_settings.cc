@@ -4,15 +4,22 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <functional>
+#include <iterator>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/name_list.h"
 #include "server/nearest_name.h"
+#include "server/padding.h"
+#include "server/padding_settings.h"
 #include "server/request_queue.h"
+#include "server/version_policy.h"
 #include "torchdeploy/status.h"
 
 #include <yaml-cpp/yaml.h>
@@ -21,9 +28,12 @@ namespace torchdeploy::server {
 
 namespace {
 
-constexpr int64_t kMostRows = 1 << 20;
+constexpr int64_t kMostRows = 1'000'000;
 constexpr int64_t kLongestDelayUs = 60'000'000;
 constexpr int64_t kLongestQueue = 1'000'000;
+constexpr int64_t kMostVersions = 1000;
+constexpr int64_t kMostWarmupCalls = 1000;
+constexpr int64_t kLastDimension = 63;
 
 // Caught in this file.
 struct Refusal : std::runtime_error {
@@ -37,15 +47,18 @@ std::string Join(const std::string& place, std::string_view key) {
   return place.empty() ? std::string(key) : place + "." + std::string(key);
 }
 
-std::string_view NearestKey(const std::string& key, const Readers& readers) {
+Refusal UnknownKey(const std::string& key, const std::string& place, const Readers& readers) {
   std::vector<std::string_view> names;
   for (const auto& [name, reader] : readers) {
     names.push_back(name);
   }
-  return NearestName(key, names);
+  return Refusal("key '" + Join(place, key) + "' is unknown; did you mean '" +
+                 Join(place, NearestName(key, names)) + "'? Known here: " + JoinNames(names));
 }
 
-void ReadMapping(const YAML::Node& node, const std::string& place, const Readers& readers) {
+// Each key, whatever its name, is given to `read`.
+void ReadEachKey(const YAML::Node& node, const std::string& place,
+                 const std::function<void(const std::string& key, const YAML::Node& value)>& read) {
   if (node.IsNull()) {
     return;  // A section, or a file, that says nothing.
   }
@@ -53,14 +66,18 @@ void ReadMapping(const YAML::Node& node, const std::string& place, const Readers
     throw Refusal((place.empty() ? "the file" : place) + " is no mapping from keys to values");
   }
   for (const auto& pair : node) {
-    const auto key = pair.first.as<std::string>();
+    read(pair.first.as<std::string>(), pair.second);
+  }
+}
+
+void ReadMapping(const YAML::Node& node, const std::string& place, const Readers& readers) {
+  ReadEachKey(node, place, [&](const std::string& key, const YAML::Node& value) {
     const auto found = readers.find(key);
     if (found == readers.end()) {
-      throw Refusal("key '" + Join(place, key) + "' is unknown; did you mean '" +
-                    Join(place, NearestKey(key, readers)) + "'?");
+      throw UnknownKey(key, place, readers);
     }
-    found->second(pair.second, Join(place, key));
-  }
+    found->second(value, Join(place, key));
+  });
 }
 
 int64_t ReadNumber(const YAML::Node& node, const std::string& place, int64_t least, int64_t most) {
@@ -85,7 +102,54 @@ std::vector<int64_t> ReadSizes(const YAML::Node& node, const std::string& place)
   return sizes;
 }
 
-Readers BatchingReaders(BatchSettings& batching) {
+std::string ReadScalar(const YAML::Node& node, const std::string& place, const char* expected) {
+  if (!node.IsScalar()) {
+    throw Refusal(place + " is " + YAML::Dump(node) + "; " + expected + " is expected");
+  }
+  return node.Scalar();
+}
+
+Reader DimensionReader(int64_t& dimension) {
+  return [&](const YAML::Node& node, const std::string& place) {
+    dimension = ReadNumber(node, place, 1, kLastDimension);
+  };
+}
+
+Reader NameReader(std::string& name) {
+  return [&](const YAML::Node& node, const std::string& place) {
+    name = ReadScalar(node, place, "a name");
+  };
+}
+
+void RequireKey(bool is_given, const std::string& place, std::string_view key) {
+  if (!is_given) {
+    throw Refusal(Join(place, key) + " is missing");
+  }
+}
+
+PaddingSettings::Input ReadPaddedInput(const YAML::Node& node, const std::string& place) {
+  PaddingSettings::Input input;
+  ReadMapping(node, place,
+              {{"dimension", DimensionReader(input.dimension)},
+               {"value",
+                [&](const YAML::Node& value, const std::string& at) {
+                  input.value = ReadScalar(value, at, "a number, true or false");
+                }},
+               {"lengths", NameReader(input.lengths)}});
+  RequireKey(input.dimension > 0, place, "dimension");
+  return input;
+}
+
+TrimmedOutput ReadTrimmedOutput(const YAML::Node& node, const std::string& place) {
+  TrimmedOutput output{.dimension = 0, .as = {}};
+  ReadMapping(node, place,
+              {{"dimension", DimensionReader(output.dimension)}, {"as", NameReader(output.as)}});
+  RequireKey(output.dimension > 0, place, "dimension");
+  RequireKey(!output.as.empty(), place, "as");
+  return output;
+}
+
+Readers BatchingReaders(BatchSettings& batching, PaddingSettings& padding) {
   return {
       {"max_size",
        [&](const YAML::Node& node, const std::string& place) {
@@ -99,11 +163,24 @@ Readers BatchingReaders(BatchSettings& batching) {
        [&](const YAML::Node& node, const std::string& place) {
          batching.preferred_rows = ReadSizes(node, place);
        }},
+      {"padding",
+       [&](const YAML::Node& node, const std::string& place) {
+         ReadEachKey(node, place, [&](const std::string& name, const YAML::Node& value) {
+           padding.inputs[name] = ReadPaddedInput(value, Join(place, name));
+         });
+       }},
+      {"trimming",
+       [&](const YAML::Node& node, const std::string& place) {
+         ReadEachKey(node, place, [&](const std::string& name, const YAML::Node& value) {
+           padding.outputs[name] = ReadTrimmedOutput(value, Join(place, name));
+         });
+       }},
   };
 }
 
-void ReadBatching(const YAML::Node& node, const std::string& place, BatchSettings& batching) {
-  ReadMapping(node, place, BatchingReaders(batching));
+void ReadBatching(const YAML::Node& node, const std::string& place, BatchSettings& batching,
+                  PaddingSettings& padding) {
+  ReadMapping(node, place, BatchingReaders(batching, padding));
   if (!batching.preferred_rows.empty() && batching.preferred_rows.back() > batching.most_rows) {
     throw Refusal(place + ".preferred_sizes has " + std::to_string(batching.preferred_rows.back()) +
                   ", more than " + place + ".max_size, which is " +
@@ -118,15 +195,55 @@ void ReadQueue(const YAML::Node& node, const std::string& place, QueueSettings& 
                              }}});
 }
 
+std::string ReadVersion(const YAML::Node& node, const std::string& place) {
+  // Checked as a number, kept as it is written: "01" is a folder of its own.
+  ReadNumber(node, place, 0, std::numeric_limits<int64_t>::max());
+  return node.Scalar();
+}
+
+void ReadVersions(const YAML::Node& node, const std::string& place, VersionPolicy& policy) {
+  if (node.IsScalar() && node.Scalar() == "all") {
+    policy.latest.reset();
+    policy.listed.clear();
+  } else if (node.IsMap()) {
+    ReadMapping(node, place, {{"latest", [&](const YAML::Node& value, const std::string& at) {
+                                 policy.latest = ReadNumber(value, at, 1, kMostVersions);
+                               }}});
+  } else if (node.IsSequence() && node.size() > 0) {
+    for (const YAML::Node& version : node) {
+      policy.listed.push_back(ReadVersion(version, place));
+    }
+  } else {
+    throw Refusal(place + " is " + YAML::Dump(node) +
+                  "; all, {latest: N} or a list of versions is expected");
+  }
+}
+
+Readers AllReaders(ModelSettings& settings) {
+  return {
+      {"batching",
+       [&](const YAML::Node& value, const std::string& place) {
+         ReadBatching(value, place, settings.queue.batching, settings.padding);
+       }},
+      {"queue", [&](const YAML::Node& value,
+                    const std::string& place) { ReadQueue(value, place, settings.queue); }},
+      {"versions",
+       [&](const YAML::Node& value, const std::string& place) {
+         ReadVersions(value, place, settings.versions);
+       }},
+      {"default_version",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.versions.default_version = ReadVersion(value, place);
+       }},
+      {"warmup_calls",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.warmup_calls = ReadNumber(value, place, 0, kMostWarmupCalls);
+       }},
+  };
+}
+
 void ReadAll(const YAML::Node& node, ModelSettings& settings) {
-  ReadMapping(node, "",
-              {{"batching",
-                [&](const YAML::Node& value, const std::string& place) {
-                  ReadBatching(value, place, settings.queue.batching);
-                }},
-               {"queue", [&](const YAML::Node& value, const std::string& place) {
-                  ReadQueue(value, place, settings.queue);
-                }}});
+  ReadMapping(node, "", AllReaders(settings));
   const auto most_rows = static_cast<size_t>(settings.queue.batching.most_rows);
   if (settings.queue.most_waiting < most_rows) {
     throw Refusal("queue.max_size is " + std::to_string(settings.queue.most_waiting) +
@@ -136,16 +253,24 @@ void ReadAll(const YAML::Node& node, ModelSettings& settings) {
 
 }  // namespace
 
-Status ReadModelSettings(const std::string& file, ModelSettings* settings) {
+Result<std::string> ReadSettingsText(const std::string& file) {
+  std::ifstream stream(file);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream) {
+    return Status(Code::kPermissionDenied, file + ": cannot be read");
+  }
+  return text;
+}
+
+Status ParseModelSettings(const std::string& text, const std::string& place,
+                          ModelSettings* settings) {
   try {
-    ReadAll(YAML::LoadFile(file), *settings);
+    ReadAll(YAML::Load(text), *settings);
     return {};
-  } catch (const YAML::BadFile&) {
-    return {Code::kPermissionDenied, file + ": cannot be read"};
   } catch (const Refusal& refusal) {
-    return {Code::kInvalidArgument, file + ": " + refusal.what()};
+    return {Code::kInvalidArgument, place + ": " + refusal.what()};
   } catch (const YAML::Exception& error) {
-    return {Code::kInvalidArgument, file + ": " + error.what()};
+    return {Code::kInvalidArgument, place + ": " + error.what()};
   }
 }
 

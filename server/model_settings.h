@@ -1,22 +1,33 @@
 // What the user asks for one model: its config.yaml.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
+#include "server/padding_settings.h"
 #include "server/request_queue.h"
+#include "server/version_policy.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
 
 struct ModelSettings {
   QueueSettings queue = {};
+  PaddingSettings padding = {};  // What of it is possible is known with the model's manifest.
+  VersionPolicy versions = {};
+  // Of the archive's example in each interpreter, before the model is served.
+  int64_t warmup_calls = 1;
 };
 
-// Replaces in `settings` what the file says. kInvalidArgument, naming file, key and value, for what
-// is no YAML, for an unknown key, with the nearest known one, and for a value that is not allowed;
-// kPermissionDenied when it cannot be read.
+// kPermissionDenied, naming the file, when it cannot be read.
+Result<std::string> ReadSettingsText(const std::string& file);
+
+// Replaces in `settings` what the text says, in YAML or JSON. kInvalidArgument, naming `place`, key
+// and value, for what is no YAML, for an unknown key, with the nearest known one, and for a value
+// that is not allowed.
 //
-// Source: docs/configuration.md.
-Status ReadModelSettings(const std::string& file, ModelSettings* settings);
+// Source: docs/configuration.md, docs/config.schema.json.
+Status ParseModelSettings(const std::string& text, const std::string& place,
+                          ModelSettings* settings);
 
 }  // namespace torchdeploy::server

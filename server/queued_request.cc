@@ -1,5 +1,6 @@
 #include "server/queued_request.h"
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,8 @@ namespace torchdeploy::server {
 
 QueuedRequest::QueuedRequest(Request request, const Rank& rank, std::optional<Rows> rows)
     : arguments_(std::move(request.arguments)),
+      method_(std::move(request.method)),
+      taken_(std::move(request.taken)),
       rank_(rank),
       rows_(std::move(rows)),
       deadline_(request.deadline),
@@ -39,6 +42,12 @@ bool QueuedRequest::HandTo(std::function<void()> leave) {
   }
   leave_ = std::move(leave);
   return true;
+}
+
+void QueuedRequest::TakenIn(size_t slot) const {
+  if (taken_ != nullptr) {
+    taken_(slot);
+  }
 }
 
 bool QueuedRequest::Answer(Result<Value> result, RequestTimes times) {

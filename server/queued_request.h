@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "server/arguments.h"
 #include "server/joined_arguments.h"
@@ -22,8 +24,11 @@ struct Request {
   using Done = std::function<void(Result<Value>, const RequestTimes&)>;
 
   Arguments arguments;
-  uint64_t priority = 0;  // 1 is before 2, and 0 the last.
+  std::string method = {};  // Of the model; empty: the model itself, and only then is it joined.
+  uint64_t priority = 0;    // 1 is before 2, and 0 the last.
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  // Told where the call will be made, before it is. May be empty.
+  std::function<void(size_t slot)> taken = {};
   // As of ReplicatedObj::CallAsync(), or on the thread that ends the request.
   Done done;
 };
@@ -54,6 +59,10 @@ class QueuedRequest : public std::enable_shared_from_this<QueuedRequest> {
   // Answers, and has whoever has it let it go.
   void EndEarly(const Status& status);
 
+  // REQUIRES: HandTo() was true.
+  void TakenIn(size_t slot) const;
+
+  [[nodiscard]] const std::string& method() const { return method_; }
   [[nodiscard]] const Arguments& arguments() const { return arguments_; }
   [[nodiscard]] const Rank& rank() const { return rank_; }
   [[nodiscard]] const std::optional<Rows>& rows() const { return rows_; }
@@ -62,6 +71,8 @@ class QueuedRequest : public std::enable_shared_from_this<QueuedRequest> {
 
  private:
   const Arguments arguments_;
+  const std::string method_;
+  const std::function<void(size_t)> taken_;
   const Rank rank_;
   const std::optional<Rows> rows_;
   const std::optional<std::chrono::steady_clock::time_point> deadline_;

@@ -127,21 +127,25 @@ Status CheckUnique(const ModelInferRequest& request) {
   return {};
 }
 
-// A shape such as [1000000000, 0] takes no bytes on the wire, and gigabytes as lists.
-constexpr int64_t kMostEmptyLists = 1 << 20;
+// Shapes such as [1000000000, 0] and [1, 1, ... 1] take few bytes on the wire, or four for each
+// element, and as lists many times as much.
+constexpr int64_t kMostSpareLists = 1 << 20;
 
-bool AreFewLists(const std::vector<int64_t>& shape) {
-  int64_t lists = 1;
+bool AreFewLists(const std::vector<int64_t>& shape, size_t elements) {
+  const int64_t most = kMostSpareLists + 2 * static_cast<int64_t>(elements);
+  int64_t lists = 0;
+  int64_t lists_at_depth = 1;
   for (const int64_t extent : shape) {
-    if (extent > kMostEmptyLists / lists) {
-      return false;
-    }
-    lists *= std::max<int64_t>(extent, 1);
+    lists += lists_at_depth;
     if (extent == 0) {
       break;
     }
+    if (extent > most / lists_at_depth) {
+      return false;
+    }
+    lists_at_depth *= extent;
   }
-  return true;
+  return lists <= most;
 }
 
 Status CheckBooleans(const Input& input, std::string_view raw) {
@@ -156,10 +160,10 @@ Status CheckBooleans(const Input& input, std::string_view raw) {
 }
 
 Result<Value> BytesValue(const Input& input, std::vector<std::string> elements) {
-  if (elements.empty() && !AreFewLists(ShapeOf(input))) {
+  if (!AreFewLists(ShapeOf(input), elements.size())) {
     return Invalid("input '" + input.name() + "' has shape " + ShapeText(ShapeOf(input)) +
-                   "; a BYTES tensor without elements may have " + std::to_string(kMostEmptyLists) +
-                   " lists at most");
+                   "; besides two for each element, a BYTES tensor may have " +
+                   std::to_string(kMostSpareLists) + " lists at most");
   }
   return NestByteStrings(std::move(elements), ShapeOf(input));
 }

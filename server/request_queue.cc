@@ -16,8 +16,11 @@
 
 #include "server/batch_run.h"
 #include "server/joined_arguments.h"
+#include "server/model_stream.h"
+#include "server/padding.h"
 #include "server/queued_request.h"
 #include "server/timer.h"
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 
@@ -50,7 +53,12 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   if (request.deadline.has_value() && *request.deadline <= std::chrono::steady_clock::now()) {
     return Status(Code::kDeadlineExceeded, "The request was over its timeout when it arrived.");
   }
-  std::optional<Rows> rows = CanJoin() ? RowsOf(request.arguments) : std::nullopt;
+  const Padding& padding = settings_.batching.padding;
+  if (Status status = AddLengths(padding, request.arguments); !status.ok()) {
+    return status;
+  }
+  std::optional<Rows> rows =
+      CanJoin() && request.method.empty() ? RowsOf(request.arguments, padding) : std::nullopt;
   if (Status status = CheckRows(rows); !status.ok()) {
     return status;
   }
@@ -71,6 +79,10 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   }
   AskForInterpreters();
   return Ticket(std::move(queued));
+}
+
+std::shared_ptr<ModelStream> RequestQueue::NewStream(CallOptions options) {
+  return std::make_shared<ModelStream>(entry_, ++streams_, std::move(options));
 }
 
 void RequestQueue::Hurry() {
@@ -101,8 +113,8 @@ Status RequestQueue::CheckRows(const std::optional<Rows>& rows) const {
 
 void RequestQueue::AskForInterpreters() {
   while (TakeOneToAskFor()) {
-    const Status asked =
-        entry_.CallWhenFree([self = shared_from_this()] { return self->NextCall(); });
+    const Status asked = entry_.CallWhenFree(
+        [self = shared_from_this()](size_t slot) { return self->NextCall(slot); });
     if (!asked.ok()) {
       EndWaiting(asked);
       return;
@@ -120,7 +132,7 @@ bool RequestQueue::TakeOneToAskFor() {
   return true;
 }
 
-std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall() {
+std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall(size_t slot) {
   {
     const std::lock_guard lock(mutex_);
     --asked_for_;
@@ -129,8 +141,9 @@ std::optional<ReplicatedObj::DueCall> RequestQueue::NextCall() {
   for (BatchRun::Requests batch = TakeBatch(); !batch.empty(); batch = TakeBatch()) {
     const auto run = std::make_shared<BatchRun>(
         std::move(batch),
+        std::shared_ptr<const Padding>(shared_from_this(), &settings_.batching.padding),
         [self = shared_from_this()](const auto& requests) { self->RunAlone(requests); });
-    call = run->Begin();
+    call = run->Begin(slot);
     if (call.has_value()) {
       break;
     }

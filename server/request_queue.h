@@ -1,6 +1,7 @@
 // The requests of one model that wait for an interpreter.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +14,11 @@
 
 #include "server/batch_run.h"
 #include "server/joined_arguments.h"
+#include "server/model_stream.h"
+#include "server/padding.h"
 #include "server/queued_request.h"
 #include "server/timer.h"
+#include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
 
@@ -28,6 +32,7 @@ struct BatchSettings {
   // In ascending order, up to `most_rows`, which is always one of them. Who has come to as many
   // rows waits for no more; rows beyond the greatest of these that there are go into the next call.
   std::vector<int64_t> preferred_rows = {};
+  Padding padding = {};
 };
 
 struct QueueSettings {
@@ -36,7 +41,7 @@ struct QueueSettings {
 };
 
 // Bounded, in order of priority, then of arrival. It asks the runtime for no more interpreters at
-// once than there are, so that models take turns, whatever waits for one of them; which requests
+// once than there are, and there queues take turns, whatever waits in one of them; which requests
 // run is decided when there is an interpreter for them. Thread-safe.
 //
 // Every request that is accepted gets exactly one answer; once the manager is closing that is
@@ -59,10 +64,14 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
 
   RequestQueue(ReplicatedObj entry, QueueSettings settings, std::shared_ptr<Timer> timer);
 
-  // Not accepted, and `done` is not called: kResourceExhausted, with the number of those that
-  // wait, when they are too many; kDeadlineExceeded when the deadline is over; kInvalidArgument
+  // Adds the lengths that the model's padding asks for. Not accepted, and `done` is not called:
+  // kResourceExhausted, with the number of those that wait, when they are too many, or when there
+  // is no memory for the lengths; kDeadlineExceeded when the deadline is over; kInvalidArgument
   // for more rows than a batch may have.
   Result<Ticket> Submit(Request request);
+
+  // For a request whose method is ModelStream::kBegin.
+  [[nodiscard]] std::shared_ptr<ModelStream> NewStream(CallOptions options);
 
   // From now on no request waits for others to join it.
   void Hurry();
@@ -95,7 +104,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   void AskForInterpreters();
   bool TakeOneToAskFor();
   // On an interpreter's thread, when it is free.
-  std::optional<ReplicatedObj::DueCall> NextCall();
+  std::optional<ReplicatedObj::DueCall> NextCall(size_t slot);
   BatchRun::Requests TakeBatch();
   void RunAlone(const BatchRun::Requests& requests);
   void Remove(const Rank& rank);
@@ -116,6 +125,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   const ReplicatedObj entry_;
   const QueueSettings settings_;
   const std::shared_ptr<Timer> timer_;
+  std::atomic<int64_t> streams_ = 0;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

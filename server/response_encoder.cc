@@ -1,16 +1,15 @@
 #include "server/response_encoder.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <numeric>
 #include <optional>
 #include <ranges>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -147,20 +146,30 @@ class OutputEncoder {
   ModelInferResponse* const response_;
 };
 
-bool IsRequested(const ModelInferRequest& request, const std::string& name) {
-  return request.outputs().empty() ||
-         std::any_of(request.outputs().begin(), request.outputs().end(),
-                     [&](const auto& output) { return output.name() == name; });
+using Outputs = std::vector<std::pair<std::string, const Value*>>;
+
+// Requests and results may have very many of them.
+using Names = std::unordered_set<std::string_view>;
+
+Names RequestedNames(const ModelInferRequest& request) {
+  Names names;
+  for (const auto& output : request.outputs()) {
+    names.insert(output.name());
+  }
+  return names;
 }
 
-Status CheckRequested(const ModelInferRequest& request,
-                      const std::vector<std::pair<std::string, const Value*>>& outputs) {
+bool IsRequested(const Names& requested, const std::string& name) {
+  return requested.empty() || requested.contains(name);
+}
+
+Status CheckRequested(const ModelInferRequest& request, const Outputs& outputs) {
+  const auto given = std::views::keys(outputs);
+  const Names names(given.begin(), given.end());
   for (const auto& requested : request.outputs()) {
-    const auto is_named = [&](const auto& output) { return output.first == requested.name(); };
-    if (std::none_of(outputs.begin(), outputs.end(), is_named)) {
+    if (!names.contains(requested.name())) {
       return {Code::kInvalidArgument,
-              "output '" + requested.name() +
-                  "' is unknown; the model gives: " + JoinNames(std::views::keys(outputs))};
+              "output '" + requested.name() + "' is unknown; the model gives: " + JoinNames(given)};
     }
   }
   return {};
@@ -182,15 +191,15 @@ size_t ContentsBytes(const Value& value) {
 }
 
 // Each name once, and not more bytes than a message can have.
-Status CheckOutputs(const ModelInferRequest& request, const OutputSlices& slices,
-                    const std::vector<std::pair<std::string, const Value*>>& outputs) {
-  std::set<std::string> names;
+Status CheckOutputs(const Names& requested, const OutputSlices& slices, const Outputs& outputs) {
+  Names names;
   size_t size_bytes = 0;
   for (const auto& [name, value] : outputs) {
     if (!names.insert(name).second) {
       return {Code::kInternal, "output '" + name + "' cannot be sent: two have this name"};
     }
-    size_bytes += IsRequested(request, name) && !slices.contains(name) ? ContentsBytes(*value) : 0;
+    size_bytes +=
+        IsRequested(requested, name) && !slices.contains(name) ? ContentsBytes(*value) : 0;
     if (size_bytes > kMostBytes) {
       return {Code::kResourceExhausted, "output '" + name + "' cannot be sent: with it there are " +
                                             std::to_string(size_bytes) +
@@ -206,15 +215,16 @@ Status CheckOutputs(const ModelInferRequest& request, const OutputSlices& slices
 Status EncodeResponse(const Value& result, std::span<const TensorSpec> declared,
                       const ModelInferRequest& request, const OutputSlices& slices,
                       ModelInferResponse* response) {
-  const std::vector<std::pair<std::string, const Value*>> outputs = NameOutputs(result, declared);
+  const Outputs outputs = NameOutputs(result, declared);
   if (Status status = CheckRequested(request, outputs); !status.ok()) {
     return status;
   }
-  if (Status status = CheckOutputs(request, slices, outputs); !status.ok()) {
+  const Names requested = RequestedNames(request);
+  if (Status status = CheckOutputs(requested, slices, outputs); !status.ok()) {
     return status;
   }
   for (const auto& [name, value] : outputs) {
-    if (!IsRequested(request, name)) {
+    if (!IsRequested(requested, name)) {
       continue;
     }
     const auto slice = slices.find(name);

@@ -1,17 +1,17 @@
 // A server from its start to its end.
 #pragma once
 
-#include <map>
+#include <cstddef>
 #include <memory>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/health.h"
 #include "server/inference_service.h"
+#include "server/model_control.h"
+#include "server/model_loader.h"
 #include "server/model_registry.h"
-#include "server/model_repository.h"
-#include "server/model_settings.h"
-#include "server/request_queue.h"
 #include "server/timer.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
@@ -20,10 +20,9 @@
 namespace torchdeploy::server {
 
 struct ServerOptions {
-  std::string path;  // One archive, or a folder NAME/VERSION/*.pt.
+  ControlOptions models;
   std::string host = "127.0.0.1";
-  int port = 8001;           // 0: any that is free.
-  QueueSettings queue = {};  // Of each model that says nothing else.
+  int port = 8001;  // 0: any that is free.
   bool allow_shared_memory = false;
   Options runtime;
 };
@@ -33,15 +32,14 @@ struct ServerOptions {
 class Server {
  public:
   // Binds the port, and answers that it is live and not ready yet.
-  // kUnavailable when the port cannot be bound; otherwise as FindArchives() and
-  // ReadModelSettings().
+  // kUnavailable when the port cannot be bound; otherwise as ModelControl::Check().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
 
-  // Starts the interpreters, loads every model into each of them, and is ready. The first
+  // Starts the interpreters, loads the models into each of them, and is ready. The first
   // failure is returned, naming the archive.
   Status Load();
 
@@ -57,23 +55,17 @@ class Server {
  private:
   explicit Server(ServerOptions options);
   Status Bind();
-  // Of every archive.
-  Status ReadSettings();
-  Status LoadArchive(const ArchiveLocation& archive);
-  // As a service that does not serve yet.
-  void AddToHealth(const std::string& name);
-  // Of every name in it.
-  void SetHealth(bool serving);
 
   const ServerOptions options_;
   std::string address_;
-  std::vector<ArchiveLocation> archives_;
-  std::map<std::string, ModelSettings> settings_;  // By the path of config.yaml; "" for none.
   ModelRegistry registry_;
   InferenceService service_;
   std::unique_ptr<InterpreterManager> manager_;
   std::shared_ptr<Timer> timer_;
+  std::unique_ptr<ModelLoader> loader_;
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<Health> health_;
+  std::unique_ptr<ModelControl> control_;
 };
 
 }  // namespace torchdeploy::server

@@ -29,10 +29,30 @@ constexpr size_t kMostUnreadBytes = size_t{64} << 20;
 // Triton's.
 constexpr const char* kErrorEndsStreamKey = "triton_grpc_error";
 constexpr const char* kIsFinalResponse = "triton_final_response";
+constexpr const char* kWantsEmptyEnd = "triton_enable_empty_final_response";
+
+bool WantsEmptyEnd(const inference::ModelInferRequest& request) {
+  const auto found = request.parameters().find(kWantsEmptyEnd);
+  return found != request.parameters().end() && found->second.bool_param();
+}
 
 bool EndsAtError(const grpc::CallbackServerContext& context) {
   const auto found = context.client_metadata().find(kErrorEndsStreamKey);
   return found != context.client_metadata().end() && found->second == "true";
+}
+
+// The answer that the client gets.
+void Complete(const inference::ModelInferRequest& request, const Status& status, bool is_final,
+              inference::ModelStreamInferResponse& response) {
+  auto* infer_response = response.mutable_infer_response();
+  if (!status.ok()) {
+    infer_response->Clear();
+    if (request.id().size() <= kLongestId) {
+      infer_response->set_id(request.id());
+    }
+    response.set_error_message(TextOf(status));
+  }
+  (*infer_response->mutable_parameters())[kIsFinalResponse].set_bool_param(is_final);
 }
 
 }  // namespace
@@ -71,13 +91,13 @@ void StreamInfer::OnReadDone(bool ok) {
 void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
   Result<Admission> admission = admit_(*exchange->request);
   if (!admission.ok()) {
-    Answer(exchange, admission.status());
+    Answer(exchange, admission.status(), Inference::Part::kOnly);
     return;
   }
   const auto inference = std::make_shared<Inference>(
       exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
-      regions_, [self = shared_from_this(), exchange](const Status& status) {
-        self->Answer(exchange, status);
+      regions_, [self = shared_from_this(), exchange](const Status& status, Inference::Part part) {
+        self->Answer(exchange, status, part);
       });
   {
     const std::lock_guard lock(mutex_);
@@ -92,30 +112,26 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
   Proceed();  // The next may be read while this one runs.
 }
 
-void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status& status) {
-  auto* response = exchange->response.mutable_infer_response();
-  if (!status.ok()) {
-    response->Clear();
-    if (exchange->request->id().size() <= kLongestId) {
-      response->set_id(exchange->request->id());
-    }
-    exchange->response.set_error_message(TextOf(status));
-  }
-  (*response->mutable_parameters())[kIsFinalResponse].set_bool_param(true);
+void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status& status,
+                         Inference::Part part) {
   bool ends_all = false;
+  std::shared_ptr<Inference> over;  // Dropped without the lock: it may hold a stream of the model.
   {
     const std::lock_guard lock(mutex_);
-    exchange->inference = nullptr;  // It holds this exchange.
-    exchange->request = nullptr;
-    running_.erase(exchange);
-    if (end_.has_value()) {
-      return;
+    const bool is_written = part != Inference::Part::kEnd || WantsEmptyEnd(*exchange->request);
+    if (!end_.has_value()) {
+      Complete(*exchange->request, status, part != Inference::Part::kItem, exchange->response);
     }
-    if (!status.ok() && ends_at_error_) {
+    if (part != Inference::Part::kItem) {
+      over = std::exchange(exchange->inference, nullptr);  // It holds this exchange.
+      exchange->request = nullptr;
+      running_.erase(exchange);
+    }
+    if (!end_.has_value() && !status.ok() && ends_at_error_) {
       // In this scope: a stream that nothing runs on any more would else end well.
       end_ = ToGrpcStatus(status, context_);
       ends_all = true;
-    } else {
+    } else if (!end_.has_value() && is_written) {
       unread_bytes_ += exchange->response.ByteSizeLong();
       answered_.push_back(exchange);
     }
@@ -127,17 +143,25 @@ void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status
 }
 
 void StreamInfer::OnWriteDone(bool ok) {
+  std::shared_ptr<Inference> written;
   {
     const std::lock_guard lock(mutex_);
     is_writing_ = false;
-    unread_bytes_ -= answered_.front()->response.ByteSizeLong();
+    Exchange& exchange = *answered_.front();
+    unread_bytes_ -= exchange.response.ByteSizeLong();
+    // Of an exchange that is over there is none.
+    written = exchange.inference;
+    exchange.response.mutable_infer_response()->Clear();
     answered_.pop_front();
     if (ok) {
       Proceed();
-      return;
     }
   }
-  OnCancel();
+  if (!ok) {
+    OnCancel();
+  } else if (written != nullptr) {
+    written->Next();
+  }
 }
 
 void StreamInfer::OnCancel() {

@@ -28,7 +28,8 @@ struct Admission {
 };
 
 // Requests run beside each other; each is answered as soon as it can be, whatever came before it,
-// with its id. An error is an answer, too (`error_message`), unless the client's metadata has
+// with its id, and if its model yields more than once: an item is asked for when the one before it
+// is written. An error is an answer, too (`error_message`), unless the client's metadata has
 // "triton_grpc_error: true": then the first one ends the stream. A client that does not read its
 // answers is not read from either. When it gives up, all that it has asked for ends.
 class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRequest,
@@ -62,7 +63,8 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
   };
 
   void Run(const std::shared_ptr<Exchange>& exchange);
-  void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status);
+  void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status,
+              Inference::Part part);
   // Each then answers.
   void EndRunning();
   void EndEarly(const Exchange& exchange);

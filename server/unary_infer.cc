@@ -22,11 +22,11 @@ grpc::ServerUnaryReactor* UnaryInfer::Begin(
     inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
     const SharedMemoryRegions& regions) {
   auto call = std::make_unique<UnaryInfer>();
-  const auto inference =
-      std::make_shared<Inference>(std::move(request), response, std::move(model), regions,
-                                  [reactor = call.get(), context](const Status& status) {
-                                    reactor->Finish(ToGrpcStatus(status, context));
-                                  });
+  const auto inference = std::make_shared<Inference>(
+      std::move(request), response, std::move(model), regions,
+      [reactor = call.get(), context](const Status& status, Inference::Part /*only*/) {
+        reactor->Finish(ToGrpcStatus(status, context));
+      });
   {
     const std::lock_guard lock(call->mutex_);
     call->inference_ = inference;

@@ -18,8 +18,8 @@ namespace torchdeploy::server {
 // Ended when its client gives up. gRPC owns it until the RPC is over.
 class UnaryInfer final : public grpc::ServerUnaryReactor {
  public:
-  // `regions` outlive the call. To be returned by the RPC's handler: until then gRPC calls nothing
-  // here.
+  // REQUIRES: the model does not yield. `regions` outlive the call. To be returned by the RPC's
+  // handler: until then gRPC calls nothing here.
   static grpc::ServerUnaryReactor* Begin(
       grpc::CallbackServerContext* context,
       std::shared_ptr<const inference::ModelInferRequest> request,

@@ -149,6 +149,13 @@ def inspect(archive: Path, as_json: bool) -> None:
     help="Requests of one model that may wait.  [default: 1000]",
 )
 @click.option(
+    "--model-control",
+    type=click.Choice(["none", "explicit", "poll"]),
+    help="Serve all models to the end, those asked for, or what the folder has.  [default: none]",
+)
+@click.option("--load-model", "load_models", multiple=True, help="With explicit: at the start.")
+@click.option("--poll-interval-s", type=click.FloatRange(min=0.1), help="With poll.  [default: 15]")
+@click.option(
     "--allow-shared-memory",
     is_flag=True,
     help="Let clients on this machine pass tensors in memory that they name.",
@@ -162,6 +169,9 @@ def serve(
     intra_op_threads: int | None,
     pin_cores: bool,
     max_queue_size: int | None,
+    model_control: str | None,
+    load_models: tuple[str, ...],
+    poll_interval_s: float | None,
     allow_shared_memory: bool,
     cache: Path | None,
 ) -> None:
@@ -185,6 +195,9 @@ def serve(
         intra_op_threads=intra_op_threads,
         pin_cores=pin_cores,
         max_queue_size=max_queue_size,
+        model_control=model_control,
+        load_models=load_models,
+        poll_interval_s=poll_interval_s,
         allow_shared_memory=allow_shared_memory,
         cache=cache,
     )

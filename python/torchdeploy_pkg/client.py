@@ -19,7 +19,7 @@ from torchdeploy_pkg.tensor_codec import decode, encode
 from torchdeploy_pkg.types import TensorSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     import numpy as np
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _MAX_MESSAGE_BYTES = 2**31 - 1
 _TYPE_KEY = "torchdeploy-error-type"
 _TRACEBACK_KEY = "torchdeploy-traceback-bin"
+_WANTS_EMPTY_END = "triton_enable_empty_final_response"
+_IS_FINAL = "triton_final_response"
+_ERROR_ENDS_STREAM = (("triton_grpc_error", "true"),)
 _POLL_S = 0.05
 _METHODS = ("ServerReady", "ModelReady", "ModelMetadata", "ModelInfer")
 
@@ -63,6 +66,11 @@ class Client:
             ],
         )
         self._methods = {method: self._method(method) for method in _METHODS}
+        self._stream = self._channel.stream_stream(
+            f"/{SERVICE}/ModelStreamInfer",
+            request_serializer=message_class("ModelInferRequest").SerializeToString,
+            response_deserializer=message_class("ModelStreamInferResponse").FromString,
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -101,24 +109,35 @@ class Client:
         Returns:
             The outputs by name. BYTES is an object array of ``bytes``; BF16 is float32.
         """
-        request = message_class("ModelInferRequest")(model_name=model, model_version=version)
-        for name, value in inputs.items():
-            datatype, shape, raw = encode(name, value)
-            request.inputs.add(name=name, datatype=datatype, shape=shape)
-            request.raw_input_contents.append(raw)
-        for name in outputs or ():
-            request.outputs.add(name=name)
-        response = self._call("ModelInfer", request, timeout_s)
-        if len(response.outputs) != len(response.raw_output_contents):
-            msg = (
-                f"the answer describes {len(response.outputs)} outputs, "
-                f"but brings {len(response.raw_output_contents)}"
-            )
-            raise DataLossError(msg)
-        return {
-            tensor.name: decode(tensor.name, tensor.datatype, tuple(tensor.shape), raw)
-            for tensor, raw in zip(response.outputs, response.raw_output_contents, strict=True)
-        }
+        request = _request(model, inputs, version, outputs)
+        return _outputs(self._call("ModelInfer", request, timeout_s))
+
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Any],
+        *,
+        version: str = "",
+        outputs: Iterable[str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Run a model that yields, and iterate over its answers; any other gives one.
+
+        Leaving the loop, or closing the iterator, ends the model's generator. Arguments are those
+        of infer(); `timeout_s` is for the whole.
+        """
+        request = _request(model, inputs, version, outputs)
+        request.parameters.add(key=_WANTS_EMPTY_END).value.bool_param = True
+        call = self._stream(iter([request]), timeout=timeout_s, metadata=_ERROR_ENDS_STREAM)
+        try:
+            for response in call:
+                answer = response.infer_response
+                if answer.outputs or not _is_final(answer):
+                    yield _outputs(answer)
+        except grpc.RpcError as exc:
+            raise _translate(exc) from exc
+        finally:
+            call.cancel()
 
     def metadata(
         self, model: str, *, version: str = "", timeout_s: float | None = None
@@ -194,6 +213,36 @@ def _translate(error: Any) -> StatusError:
         type_name=trailers.get(_TYPE_KEY, ""),
         traceback=trailers.get(_TRACEBACK_KEY, b"").decode("utf-8", "replace"),
     )
+
+
+def _request(
+    model: str, inputs: Mapping[str, Any], version: str, outputs: Iterable[str] | None
+) -> Any:
+    request = message_class("ModelInferRequest")(model_name=model, model_version=version)
+    for name, value in inputs.items():
+        datatype, shape, raw = encode(name, value)
+        request.inputs.add(name=name, datatype=datatype, shape=shape)
+        request.raw_input_contents.append(raw)
+    for name in outputs or ():
+        request.outputs.add(name=name)
+    return request
+
+
+def _is_final(response: Any) -> bool:
+    return any(each.key == _IS_FINAL and each.value.bool_param for each in response.parameters)
+
+
+def _outputs(response: Any) -> dict[str, np.ndarray]:
+    if len(response.outputs) != len(response.raw_output_contents):
+        msg = (
+            f"the answer describes {len(response.outputs)} outputs, "
+            f"but brings {len(response.raw_output_contents)}"
+        )
+        raise DataLossError(msg)
+    return {
+        tensor.name: decode(tensor.name, tensor.datatype, tuple(tensor.shape), raw)
+        for tensor, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
 
 
 def _spec(tensor: Any) -> TensorSpec:

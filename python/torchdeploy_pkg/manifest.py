@@ -14,6 +14,7 @@ FORMAT = 1
 PACKAGE = "torchdeploy"
 MANIFEST_RESOURCE = "manifest.json"
 ENTRY_RESOURCE = "entry.pkl"
+EXAMPLE_RESOURCE = "example.pkl"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _KIND_OF_TYPE = {str: "a string", int: "an integer", list: "a list", dict: "an object"}
@@ -42,6 +43,8 @@ class Manifest:
         torch: Version of torch that the archive was made with; ``""`` for unknown.
         distributions: Installed distributions that the archive needs, with their versions.
         entry: Where the pickle stands that a server calls.
+        yields: Whether the entry yields its answers; see docs/manifest.md.
+        example: Where inputs stand, by name, that it takes; ``None`` when the archive has none.
 
     Raises:
         InvalidArgumentError: A field breaks a rule of docs/manifest.md.
@@ -56,6 +59,8 @@ class Manifest:
     torch: str = ""
     distributions: dict[str, str] = field(default_factory=dict)
     entry: PickleName = PickleName(PACKAGE, ENTRY_RESOURCE)
+    example: PickleName | None = None
+    yields: bool = False
 
     def __post_init__(self) -> None:
         for what, value in (("name", self.name), ("version", self.version)):
@@ -72,10 +77,12 @@ class Manifest:
             "format": FORMAT,
             "name": self.name,
             "version": self.version,
-            "entry": {"package": self.entry.package, "resource": self.entry.resource},
+            "entry": _document_of_pickle(self.entry),
+            "example": None if self.example is None else _document_of_pickle(self.example),
             "inputs": [_document_of_spec(spec) for spec in self.inputs],
             "outputs": [_document_of_spec(spec) for spec in self.outputs],
             "batch_dimension": self.batch_dimension,
+            "yields": self.yields,
             "python": self.python,
             "torch": self.torch,
             "distributions": dict(sorted(self.distributions.items())),
@@ -99,19 +106,18 @@ class Manifest:
         if isinstance(number, bool) or number != FORMAT:
             msg = f"the manifest's format is {number!r}; this version reads format {FORMAT}"
             raise InvalidArgumentError(msg)
-        entry = _member(document, "entry", dict)
         return cls(
             name=_member(document, "name", str),
             version=_member(document, "version", str),
             inputs=_specs(document, "inputs"),
             outputs=_specs(document, "outputs"),
             batch_dimension=_batch_dimension(document),
+            yields=_yields(document),
             python=_member(document, "python", str),
             torch=_member(document, "torch", str),
             distributions=_distributions(document),
-            entry=PickleName(
-                _member(entry, "package", str, "entry."), _member(entry, "resource", str, "entry.")
-            ),
+            entry=_pickle_name(document, "entry"),
+            example=None if document.get("example") is None else _pickle_name(document, "example"),
         )
 
 
@@ -150,11 +156,26 @@ def _member(document: dict[str, Any], key: str, kind: type, prefix: str = "") ->
     return document[key]
 
 
+def _pickle_name(document: dict[str, Any], key: str) -> PickleName:
+    names = _member(document, key, dict)
+    return PickleName(
+        _member(names, "package", str, f"{key}."), _member(names, "resource", str, f"{key}.")
+    )
+
+
 def _batch_dimension(document: dict[str, Any]) -> int | None:
     if document.get("batch_dimension") is None:
         return None
     dimension: int = _member(document, "batch_dimension", int)
     return dimension
+
+
+def _yields(document: dict[str, Any]) -> bool:
+    yields = document.get("yields", False)
+    if not isinstance(yields, bool):
+        msg = f"yields is {yields!r}; expected true or false"
+        raise InvalidArgumentError(msg)
+    return yields
 
 
 def _distributions(document: dict[str, Any]) -> dict[str, str]:
@@ -180,6 +201,10 @@ def _spec(where: str, item: Any) -> TensorSpec:
     for extent in shape:
         _check_type(f"an extent of {where}.shape", extent, int)
     return TensorSpec(name, datatype, tuple(shape))
+
+
+def _document_of_pickle(name: PickleName) -> dict[str, str]:
+    return {"package": name.package, "resource": name.resource}
 
 
 def _document_of_spec(spec: TensorSpec) -> dict[str, Any]:

@@ -43,14 +43,18 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "datatype": (2, "string"),
         "shape": (3, "int64*"),
     },
+    "InferParameter": {"bool_param": (1, "bool")},
     "ModelInferRequest": {
         "model_name": (1, "string"),
         "model_version": (2, "string"),
         "id": (3, "string"),
+        "parameters": (4, "ModelInferRequest.ParametersEntry*"),
         "inputs": (5, "ModelInferRequest.InferInputTensor*"),
         "outputs": (6, "ModelInferRequest.InferRequestedOutputTensor*"),
         "raw_input_contents": (7, "bytes*"),
     },
+    # A map, as it is on the wire.
+    "ModelInferRequest.ParametersEntry": {"key": (1, "string"), "value": (2, "InferParameter")},
     "ModelInferRequest.InferInputTensor": {
         "name": (1, "string"),
         "datatype": (2, "string"),
@@ -61,13 +65,19 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "model_name": (1, "string"),
         "model_version": (2, "string"),
         "id": (3, "string"),
+        "parameters": (4, "ModelInferResponse.ParametersEntry*"),
         "outputs": (5, "ModelInferResponse.InferOutputTensor*"),
         "raw_output_contents": (6, "bytes*"),
     },
+    "ModelInferResponse.ParametersEntry": {"key": (1, "string"), "value": (2, "InferParameter")},
     "ModelInferResponse.InferOutputTensor": {
         "name": (1, "string"),
         "datatype": (2, "string"),
         "shape": (3, "int64*"),
+    },
+    "ModelStreamInferResponse": {
+        "error_message": (1, "string"),
+        "infer_response": (2, "ModelInferResponse"),
     },
 }
 

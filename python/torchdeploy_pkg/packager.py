@@ -19,11 +19,18 @@ from torchdeploy_pkg.call_template import (
 from torchdeploy_pkg.dependency_rules import DependencyRules, version_without_local_part
 from torchdeploy_pkg.errors import PackagingError, PackagingWarning
 from torchdeploy_pkg.exporter import ModelExporter
-from torchdeploy_pkg.in_archive import entry
+from torchdeploy_pkg.in_archive import entry, streams
 from torchdeploy_pkg.in_archive.handlers import HandlerTarget
 from torchdeploy_pkg.in_archive.torchserve import TorchServeTarget
-from torchdeploy_pkg.manifest import ENTRY_RESOURCE, MANIFEST_RESOURCE, PACKAGE, Manifest
-from torchdeploy_pkg.signature import Signature, check_dynamic, learn
+from torchdeploy_pkg.manifest import (
+    ENTRY_RESOURCE,
+    EXAMPLE_RESOURCE,
+    MANIFEST_RESOURCE,
+    PACKAGE,
+    Manifest,
+    PickleName,
+)
+from torchdeploy_pkg.signature import Signature, check_dynamic, cloned, learn
 from torchdeploy_pkg.types import BYTES, TensorSpec
 from torchdeploy_pkg.unpicklable import explain_unpicklable
 
@@ -63,7 +70,8 @@ def package(
             lists, tuples and dicts of these; ``None`` stays ``None``. The model is run on
             them to learn the names, dtypes and shapes of inputs and outputs, and again with
             other extents to learn which are free. Without an example every input is of any
-            type and shape.
+            type and shape. A model that yields (a generator, or an asynchronous one) is known
+            by its example: each item is then an answer.
         dynamic: The free dimensions of each input, such as ``{"input_ids": [0, 1]}``, when
             what is learnt is not what you want; ``{}`` for none.
         handler: A class, or an object, with any of ``preprocess(inputs)``,
@@ -88,12 +96,16 @@ def package(
         msg = "the model is in training mode and will be served so; call model.eval() first"
         warnings.warn(msg, PackagingWarning, stacklevel=2)
     target, template, signature = _plan(model, name, handler, example_inputs, dynamic)
-    outputs = tuple(spec.name for spec in signature.outputs) or None
+    outputs = {spec.name: spec.datatype for spec in signature.outputs} or None
+    entry_type = streams.StreamEntry if signature.yields else entry.Entry
     rules = DependencyRules(intern, extern)
     pickles = {
         resource: model,
-        (PACKAGE, ENTRY_RESOURCE): entry.Entry(target, template.args, template.kwargs, outputs),
+        (PACKAGE, ENTRY_RESOURCE): entry_type(target, template.args, template.kwargs, outputs),
     }
+    example = PickleName(PACKAGE, EXAMPLE_RESOURCE) if template.values else None
+    if example is not None:
+        pickles[example.package, example.resource] = cloned(template.values)
 
     def describe(extern_modules: list[str]) -> Manifest:
         return Manifest(
@@ -102,9 +114,11 @@ def package(
             inputs=signature.inputs,
             outputs=signature.outputs,
             batch_dimension=signature.batch_dimension,
+            yields=signature.yields,
             python=platform.python_version(),
             torch=version_without_local_part(torch.__version__),
             distributions=rules.distributions_of(extern_modules),
+            example=example,
         )
 
     return _write(path, rules, pickles, describe)

@@ -19,9 +19,12 @@ from torchdeploy_pkg.errors import (
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
     from types import TracebackType
 
 _READY = re.compile(r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreter")
+
+_NO_MODEL = "no model yet"
 
 
 def server_binary() -> Path:
@@ -46,6 +49,9 @@ def server_command(
     intra_op_threads: int | None = None,
     pin_cores: bool = False,
     max_queue_size: int | None = None,
+    model_control: str | None = None,
+    load_models: Iterable[str] = (),
+    poll_interval_s: float | None = None,
     allow_shared_memory: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> list[str]:
@@ -65,10 +71,13 @@ def server_command(
         "--interpreters": interpreters,
         "--intra-op-threads": intra_op_threads,
         "--max-queue-size": max_queue_size,
+        "--model-control": model_control,
+        "--poll-interval-s": poll_interval_s,
         "--python": sys.executable,
         "--cache": cache,
     }
     given = [(name, str(value)) for name, value in options.items() if value is not None]
+    given += [("--load-model", name) for name in load_models]
     flags = {"--pin-cores": pin_cores, "--allow-shared-memory": allow_shared_memory}
     words = [word for pair in given for word in pair]
     return [str(server_binary()), str(path), *words, *(name for name, on in flags.items() if on)]
@@ -83,6 +92,10 @@ class Server:
         intra_op_threads: Threads of torch's own for each call; by default the server's choice.
         host: Address to bind to.
         port: Port to bind to; 0 for any that is free.
+        model_control: Which models are served: ``"none"`` (all, to the end), ``"explicit"`` (by
+            request), ``"poll"`` (all, as the folder changes).
+        load_models: What is served from the start, with ``"explicit"``.
+        poll_interval_s: Seconds between two looks at the folder, with ``"poll"``.
         allow_shared_memory: Whether clients on this machine may pass tensors in shared memory.
         start_timeout_s: Seconds within which every replica must have been loaded.
         stop_timeout_s: Seconds that accepted requests are given at the end.
@@ -100,6 +113,9 @@ class Server:
         intra_op_threads: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        model_control: str | None = None,
+        load_models: Iterable[str] = (),
+        poll_interval_s: float | None = None,
         allow_shared_memory: bool = False,
         start_timeout_s: float = 120.0,
         stop_timeout_s: float = 30.0,
@@ -110,6 +126,9 @@ class Server:
             port=port,
             interpreters=interpreters,
             intra_op_threads=intra_op_threads,
+            model_control=model_control,
+            load_models=load_models,
+            poll_interval_s=poll_interval_s,
             allow_shared_memory=allow_shared_memory,
         )
         self._start_timeout_s = start_timeout_s
@@ -177,7 +196,8 @@ class Server:
             msg = "the server ended before it was ready; its message is on stderr"
             raise FailedPreconditionError(msg)
         self.url = match["url"]
-        self.models = tuple(match["names"].split(", "))
+        names = match["names"]
+        self.models = () if names == _NO_MODEL else tuple(names.split(", "))
 
 
 def _read(process: subprocess.Popen[str], found: queue.Queue[re.Match[str] | None]) -> None:

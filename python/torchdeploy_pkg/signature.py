@@ -6,14 +6,14 @@ import contextlib
 import copy
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from torchdeploy_pkg.call_template import CallTemplate, Wire, datatype_of, shape_of
 from torchdeploy_pkg.errors import InvalidArgumentError, PackagingError, PackagingWarning
-from torchdeploy_pkg.in_archive import entry
+from torchdeploy_pkg.in_archive import entry, streams
 from torchdeploy_pkg.types import TensorSpec
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a model takes and gives."""
+    """What a model takes and gives; if it yields, what each item is like."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     batch_dimension: int | None
+    yields: bool = False
 
 
 def learn(
@@ -52,7 +53,9 @@ def learn(
         InvalidArgumentError: `dynamic` names what is not there.
     """
     with _unharmed(target) as subject:
-        return _Learner(subject, template).learn(dynamic)
+        result = _FirstItem(subject)
+        signature = _Learner(result, template).learn(dynamic)
+    return replace(signature, yields=True, batch_dimension=None) if result.yields else signature
 
 
 @contextlib.contextmanager
@@ -72,6 +75,25 @@ def _unharmed(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
                 target.load_state_dict(state, strict=False)
         else:
             yield subject
+
+
+class _FirstItem:
+    """What a model returns, or of what it yields the first."""
+
+    def __init__(self, target: Callable[..., Any]) -> None:
+        self._target = target
+        self.yields = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        result = self._target(*args, **kwargs)
+        if not streams.is_stream(result):
+            return result
+        self.yields = True
+        with contextlib.closing(streams.Items(result)) as items:
+            for item in items:
+                return item
+        msg = "nothing was yielded"
+        raise ValueError(msg)
 
 
 class _Learner:
@@ -103,7 +125,7 @@ class _Learner:
 
     def _run_example(self) -> dict[str, Wire]:
         try:
-            parts = self._entry.call_target(_cloned(self._template.values))
+            parts = self._entry.call_target(cloned(self._template.values))
         except Exception as exc:
             msg = (
                 f"the model failed on example_inputs: {type(exc).__name__}: {exc} "
@@ -153,7 +175,7 @@ class _Learner:
         return accepted
 
     def _try(self, group: list[Axis], more: int) -> dict[str, Wire] | None:
-        values = _cloned(self._template.values)
+        values = cloned(self._template.values)
         for name, dim in group:
             values[name] = _extended(values[name], dim, more)
         try:
@@ -254,7 +276,7 @@ def _check_tensor(name: str, value: torch.Tensor) -> None:
 _SERVED_DTYPES = ("torch.float32", "torch.bfloat16", "torch.uint8")
 
 
-def _cloned(values: dict[str, Wire]) -> dict[str, Wire]:
+def cloned(values: dict[str, Wire]) -> dict[str, Wire]:
     """Copies, since a model may write to its inputs."""
     return {
         name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)

@@ -87,6 +87,13 @@ std::string Text(const std::string& key, const Json& value) {
   return value.get<std::string>();
 }
 
+bool Flag(const std::string& key, const Json& value) {
+  if (!value.is_boolean()) {
+    Refuse(key, value, "true or false");
+  }
+  return value.get<bool>();
+}
+
 int64_t Integer(const std::string& key, const Json& value, int64_t least,
                 const std::string& expected) {
   const bool fits = value.is_number_integer() &&
@@ -178,6 +185,13 @@ std::optional<int64_t> BatchDimension(const Json& value, const Manifest& manifes
   return dimension;
 }
 
+PickleName Pickle(const std::string& key, const Json& value) {
+  CheckObject(key, value);
+  const std::string prefix = key + ".";
+  return {Text(prefix + "package", Member(value, "package", prefix)),
+          Text(prefix + "resource", Member(value, "resource", prefix))};
+}
+
 std::map<std::string, std::string> Distributions(const Json& value) {
   CheckObject("distributions", value);
   std::map<std::string, std::string> distributions;
@@ -210,15 +224,16 @@ Manifest FromDocument(const Json& document) {
   if (!format.is_number_integer() || format != kFormat) {
     Refuse("format", format, std::to_string(kFormat) + ", the only one that this version reads");
   }
-  const Json& entry = Member(document, "entry");
-  CheckObject("entry", entry);
   Manifest manifest;
   manifest.name = Name("name", Member(document, "name"));
   manifest.version = Name("version", Member(document, "version"));
-  manifest.entry.package = Text("entry.package", Member(entry, "package", "entry."));
-  manifest.entry.resource = Text("entry.resource", Member(entry, "resource", "entry."));
+  manifest.entry = Pickle("entry", Member(document, "entry"));
+  if (const Json example = document.value("example", Json()); !example.is_null()) {
+    manifest.example = Pickle("example", example);
+  }
   manifest.inputs = Specs("inputs", Member(document, "inputs"));
   manifest.outputs = Specs("outputs", Member(document, "outputs"));
+  manifest.yields = Flag("yields", document.value("yields", Json(false)));
   manifest.batch_dimension = BatchDimension(document.value("batch_dimension", Json()), manifest);
   manifest.python_version = Text("python", Member(document, "python"));
   manifest.torch_version = Text("torch", Member(document, "torch"));

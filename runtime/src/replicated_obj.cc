@@ -27,15 +27,10 @@ namespace {
 
 // One asynchronous call that ends by itself, from its making to its callback.
 struct AsyncCall {
-  std::shared_ptr<ReplicaSet> replicas;
-  std::vector<Value> args;
-  Kwargs kwargs;
+  ReplicaCall call;
   ReplicatedObj::Callback done;
 
-  void RunIn(size_t slot) {
-    Result<Value> result = CallIn(*replicas, slot, args, kwargs, AliasedTensors::kShare);
-    Deliver(done, std::move(result));
-  }
+  void RunIn(size_t slot) const { Deliver(done, CallIn(slot, call)); }
 };
 
 bool MayEndEarly(const CallOptions& options) {
@@ -61,7 +56,8 @@ Result<Value> ReplicatedObj::Call(std::vector<Value> args, Kwargs kwargs,
   if (!held.ok()) {
     return held.status();
   }
-  return CallIn(*replicas_, held->slot(), args, kwargs, AliasedTensors::kCopy);
+  return CallIn(held->slot(),
+                {replicas_, std::move(args), std::move(kwargs), AliasedTensors::kCopy});
 }
 
 void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback done,
@@ -71,8 +67,8 @@ void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback d
                        options, std::move(done));
     return;
   }
-  auto call = std::make_shared<AsyncCall>(
-      AsyncCall{replicas_, std::move(args), std::move(kwargs), std::move(done)});
+  auto call = std::make_shared<AsyncCall>(AsyncCall{
+      {replicas_, std::move(args), std::move(kwargs), AliasedTensors::kShare}, std::move(done)});
   SlotScheduler::Job job = [call](size_t slot) { call->RunIn(slot); };
   const Status status = replicas_->pool()->scheduler()->Submit(job, {});
   if (!status.ok()) {
@@ -80,22 +76,21 @@ void ReplicatedObj::CallAsync(std::vector<Value> args, Kwargs kwargs, Callback d
   }
 }
 
-Status ReplicatedObj::CallWhenFree(NextCall next) const {
-  SlotScheduler::Job job = [replicas = replicas_, next = std::move(next)](size_t slot) {
-    std::optional<DueCall> due = next();
+Status ReplicatedObj::CallWhenFree(NextCall next, std::optional<size_t> slot) const {
+  SlotScheduler::Job job = [replicas = replicas_, next = std::move(next)](size_t free) {
+    std::optional<DueCall> due = next(free);
     if (!due.has_value()) {
       return;
     }
+    ReplicaCall call{replicas, std::move(due->args), std::move(due->kwargs), AliasedTensors::kShare,
+                     std::move(due->method)};
     if (MayEndEarly(due->options)) {
-      WatchedCall::BeginIn(
-          slot, {replicas, std::move(due->args), std::move(due->kwargs), AliasedTensors::kShare},
-          due->options, std::move(due->done));
+      WatchedCall::BeginIn(free, std::move(call), due->options, std::move(due->done));
     } else {
-      AsyncCall{replicas, std::move(due->args), std::move(due->kwargs), std::move(due->done)}.RunIn(
-          slot);
+      AsyncCall{std::move(call), std::move(due->done)}.RunIn(free);
     }
   };
-  return replicas_->pool()->scheduler()->Submit(job, {});
+  return replicas_->pool()->scheduler()->Submit(job, slot, replicas_.get());
 }
 
 size_t ReplicatedObj::num_interpreters() const {

@@ -71,7 +71,7 @@ Result<size_t> SlotScheduler::Acquire(std::optional<size_t> wanted, Deadline dea
     waiting_holders_.emplace(me, wanted);
   }
   Caller caller{.thread = me, .ready = {}};
-  Enqueue(wanted, &caller, nullptr);
+  Enqueue(wanted, {.caller = &caller, .job = nullptr});
   const auto is_granted = [&] { return caller.is_granted; };
   if (!deadline.has_value()) {
     caller.ready.wait(lock, is_granted);
@@ -93,7 +93,7 @@ void SlotScheduler::Release(size_t slot) {
   }
 }
 
-Status SlotScheduler::Submit(Job& job, std::optional<size_t> wanted) {
+Status SlotScheduler::Submit(Job& job, std::optional<size_t> wanted, const void* owner) {
   std::optional<size_t> slot;
   {
     const std::lock_guard lock(mutex_);
@@ -105,7 +105,7 @@ Status SlotScheduler::Submit(Job& job, std::optional<size_t> wanted) {
     }
     slot = TakeFree(wanted);
     if (!slot.has_value()) {
-      Enqueue(wanted, nullptr, std::move(job));
+      Enqueue(wanted, {.job = std::move(job), .owner = owner});
       return {};
     }
     Hold(*slot, slots_[*slot].own.id);
@@ -194,6 +194,9 @@ size_t SlotScheduler::waiting() const {
   for (const Slot& slot : slots_) {
     count += slot.waiting.size();
   }
+  for (const auto& [place, jobs] : behind_) {
+    count += jobs.size();
+  }
   return count;
 }
 
@@ -248,8 +251,28 @@ void SlotScheduler::Hold(size_t slot, std::thread::id holder) {
   slots_[slot].depth = 1;
 }
 
-void SlotScheduler::Enqueue(std::optional<size_t> wanted, Caller* caller, Job job) {
-  QueueOf(wanted).push_back({arrivals_++, caller, std::move(job)});
+void SlotScheduler::Enqueue(std::optional<size_t> wanted, Waiter waiter) {
+  if (waiter.owner != nullptr) {
+    const auto [behind, is_first] = behind_.try_emplace({waiter.owner, wanted});
+    if (!is_first) {
+      behind->second.push_back(std::move(waiter.job));
+      return;
+    }
+  }
+  waiter.arrival = arrivals_++;
+  QueueOf(wanted).push_back(std::move(waiter));
+}
+
+void SlotScheduler::EnqueueNextOf(const void* owner, std::optional<size_t> wanted) {
+  const auto behind = behind_.find({owner, wanted});
+  std::vector<Job>& jobs = behind->second;
+  if (jobs.empty()) {
+    behind_.erase(behind);
+    return;
+  }
+  QueueOf(wanted).push_back(
+      {.arrival = arrivals_++, .job = std::move(jobs.front()), .owner = owner});
+  jobs.erase(jobs.begin());
 }
 
 void SlotScheduler::Withdraw(std::optional<size_t> wanted, const Caller& caller) {
@@ -289,6 +312,9 @@ SlotScheduler::NextJob SlotScheduler::Offer(size_t slot) {
   }
   Waiter next = std::move(queue->front());
   queue->pop_front();
+  if (next.owner != nullptr) {
+    EnqueueNextOf(next.owner, queue == &waiting_for_any_ ? std::nullopt : std::optional(slot));
+  }
   if (next.caller == nullptr) {
     Hold(slot, slots_[slot].own.id);
     return std::move(next.job);

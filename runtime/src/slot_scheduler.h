@@ -20,7 +20,9 @@
 namespace torchdeploy {
 
 // One queue, in order of arrival, of threads that want a slot for themselves and of jobs
-// that want to be run on a slot's own thread. Thread-safe. Knows nothing of interpreters.
+// that want to be run on a slot's own thread. An owner of several jobs that want the same slot, or
+// any, stands in it with one of them; the next goes to its end when that one gets its slot. So
+// owners take turns. Thread-safe. Knows nothing of interpreters.
 //
 // Invariants, whenever no thread is inside:
 // 1. A free slot has nobody waiting who would accept it.
@@ -55,8 +57,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   void Release(size_t slot);
 
   // Has `job` run in any slot, or in `wanted`; never waits. Fails as Acquire() does, and then
-  // `job` is left as it was.
-  Status Submit(Job& job, std::optional<size_t> wanted);
+  // `job` is left as it was. `owner` is compared, never used; null: it has no other jobs.
+  Status Submit(Job& job, std::optional<size_t> wanted, const void* owner = nullptr);
 
   [[nodiscard]] size_t size() const;
 
@@ -93,6 +95,7 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
     uint64_t arrival = 0;
     Caller* caller = nullptr;  // Null for a job.
     Job job;
+    const void* owner = nullptr;  // Null for none.
   };
   using Queue = std::deque<Waiter>;
 
@@ -121,7 +124,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   NextJob Offer(size_t slot);
   std::optional<size_t> TakeFree(std::optional<size_t> wanted);
   void Hold(size_t slot, std::thread::id holder);
-  void Enqueue(std::optional<size_t> wanted, Caller* caller, Job job);
+  void Enqueue(std::optional<size_t> wanted, Waiter waiter);
+  void EnqueueNextOf(const void* owner, std::optional<size_t> wanted);
   void Withdraw(std::optional<size_t> wanted, const Caller& caller);
   Queue& QueueOf(std::optional<size_t> wanted);
   Queue* FirstQueueFor(size_t slot);
@@ -143,6 +147,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   size_t limit_ = SIZE_MAX;
   std::vector<size_t> free_;  // The last one freed is at the end and goes first: it is warm.
   Queue waiting_for_any_;
+  // For each owner in a queue, and what that queue is of: its other jobs.
+  std::map<std::pair<const void*, std::optional<size_t>>, std::vector<Job>> behind_;
   uint64_t arrivals_ = 0;
   uint64_t lives_ = 0;
   bool closed_ = false;

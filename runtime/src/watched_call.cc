@@ -6,15 +6,14 @@
 #include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/call_watch.h"
 #include "runtime/src/cancellation.h"  // IWYU pragma: keep (behind a pointer)
+#include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/invariant.h"
-#include "runtime/src/replica_set.h"
 #include "runtime/src/slot_scheduler.h"
-#include "runtime/src/value_crossing.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
@@ -22,13 +21,21 @@
 
 namespace torchdeploy {
 
-Result<Value> CallIn(ReplicaSet& replicas, size_t slot, const std::vector<Value>& args,
-                     const Kwargs& kwargs, AliasedTensors aliased) {
-  const Result<std::shared_ptr<const EngineObject>> replica = replicas.ReplicaIn(slot);
+Result<Value> CallIn(size_t slot, const ReplicaCall& call) {
+  const Result<std::shared_ptr<const EngineObject>> replica = call.replicas->ReplicaIn(slot);
   if (!replica.ok()) {
     return replica.status();
   }
-  return (*replica)->engine().Call((*replica)->id(), args, kwargs, aliased);
+  Engine& engine = (*replica)->engine();
+  if (call.method.empty()) {
+    return engine.Call((*replica)->id(), call.args, call.kwargs, call.aliased);
+  }
+  const Result<td_object> attribute = engine.Attribute((*replica)->id(), call.method);
+  if (!attribute.ok()) {
+    return attribute.status();
+  }
+  const EngineObject method(engine, *attribute);
+  return engine.Call(method.id(), call.args, call.kwargs, call.aliased);
 }
 
 void Deliver(const ReplicatedObj::Callback& done, Result<Value> result) {
@@ -41,10 +48,10 @@ void Deliver(const ReplicatedObj::Callback& done, Result<Value> result) {
   }
 }
 
-WatchedCall::WatchedCall(Request request, ReplicatedObj::Callback done)
+WatchedCall::WatchedCall(ReplicaCall request, ReplicatedObj::Callback done)
     : request_(std::move(request)), done_(std::move(done)) {}
 
-std::shared_ptr<WatchedCall> WatchedCall::Make(Request request, const CallOptions& options,
+std::shared_ptr<WatchedCall> WatchedCall::Make(ReplicaCall request, const CallOptions& options,
                                                ReplicatedObj::Callback done) {
   auto call = std::make_shared<WatchedCall>(std::move(request), std::move(done));
   if (options.cancellation.has_value() && !options.cancellation->state_->Add(call)) {
@@ -57,7 +64,8 @@ std::shared_ptr<WatchedCall> WatchedCall::Make(Request request, const CallOption
   return call;
 }
 
-void WatchedCall::Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done) {
+void WatchedCall::Begin(ReplicaCall request, const CallOptions& options,
+                        ReplicatedObj::Callback done) {
   const auto call = Make(std::move(request), options, std::move(done));
   if (call == nullptr) {
     return;
@@ -69,7 +77,7 @@ void WatchedCall::Begin(Request request, const CallOptions& options, ReplicatedO
   }
 }
 
-void WatchedCall::BeginIn(size_t slot, Request request, const CallOptions& options,
+void WatchedCall::BeginIn(size_t slot, ReplicaCall request, const CallOptions& options,
                           ReplicatedObj::Callback done) {
   if (const auto call = Make(std::move(request), options, std::move(done)); call != nullptr) {
     call->RunIn(slot);
@@ -77,16 +85,15 @@ void WatchedCall::BeginIn(size_t slot, Request request, const CallOptions& optio
 }
 
 void WatchedCall::RunIn(size_t slot) {
-  ReplicaSet& replicas = *request_.replicas;
   {
     const std::lock_guard lock(mutex_);
     if (done_ == nullptr) {
       return;
     }
     slot_ = slot;
-    running_in_ = &replicas.pool()->engine(slot);
+    running_in_ = &request_.replicas->pool()->engine(slot);
   }
-  Result<Value> result = CallIn(replicas, slot, request_.args, request_.kwargs, request_.aliased);
+  Result<Value> result = CallIn(slot, request_);
   {
     // From here on it cannot be interrupted: the next call of the interpreter would be hit.
     const std::lock_guard lock(mutex_);

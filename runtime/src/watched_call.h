@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "runtime/src/endable_call.h"
@@ -17,24 +18,26 @@
 
 namespace torchdeploy {
 
+// Of a replica, or of one of its attributes.
+struct ReplicaCall {
+  std::shared_ptr<ReplicaSet> replicas;
+  std::vector<Value> args;
+  Kwargs kwargs;
+  AliasedTensors aliased;
+  std::string method = {};  // Empty: the replica itself.
+};
+
 // Runs on an interpreter's own thread, so that nobody else hangs with it. Thread-safe.
 class WatchedCall : public EndableCall, public std::enable_shared_from_this<WatchedCall> {
  public:
-  struct Request {
-    std::shared_ptr<ReplicaSet> replicas;
-    std::vector<Value> args;
-    Kwargs kwargs;
-    AliasedTensors aliased;
-  };
-
   // `done` is called exactly once, also when the call is refused. Never waits.
-  static void Begin(Request request, const CallOptions& options, ReplicatedObj::Callback done);
+  static void Begin(ReplicaCall request, const CallOptions& options, ReplicatedObj::Callback done);
   // The same on this thread. REQUIRES: it is the own thread of the interpreter at `slot`, and
   // holds it.
-  static void BeginIn(size_t slot, Request request, const CallOptions& options,
+  static void BeginIn(size_t slot, ReplicaCall request, const CallOptions& options,
                       ReplicatedObj::Callback done);
 
-  WatchedCall(Request request, ReplicatedObj::Callback done);
+  WatchedCall(ReplicaCall request, ReplicatedObj::Callback done);
 
   void EndEarly(const Status& status) override;
   bool Interrupt() override;
@@ -42,13 +45,13 @@ class WatchedCall : public EndableCall, public std::enable_shared_from_this<Watc
 
  private:
   // Null when it was cancelled before, which is then answered.
-  static std::shared_ptr<WatchedCall> Make(Request request, const CallOptions& options,
+  static std::shared_ptr<WatchedCall> Make(ReplicaCall request, const CallOptions& options,
                                            ReplicatedObj::Callback done);
   void RunIn(size_t slot);
   void Answer(Result<Value> result);
   bool InterruptLocked();
 
-  const Request request_;
+  const ReplicaCall request_;
 
   std::mutex mutex_;
   // Guarded by mutex_.
@@ -61,7 +64,6 @@ class WatchedCall : public EndableCall, public std::enable_shared_from_this<Watc
 void Deliver(const ReplicatedObj::Callback& done, Result<Value> result);
 
 // The call itself, on this thread. REQUIRES: this thread holds `slot`.
-Result<Value> CallIn(ReplicaSet& replicas, size_t slot, const std::vector<Value>& args,
-                     const Kwargs& kwargs, AliasedTensors aliased);
+Result<Value> CallIn(size_t slot, const ReplicaCall& call);
 
 }  // namespace torchdeploy

@@ -24,6 +24,10 @@
 // | alias.pkl    | a float32 tensor of shape [4], flagged TD_VALUE_ALIASED, filled with   |
 // |              | that count and overwritten by the next call; with keyword arguments    |
 // |              | {"y": it}                                                              |
+// | items.pkl    | never: its methods are those of a model that yields (docs/manifest.md) |
+// |              | `items` (an int or an int tensor's first) times {"item": INT64 [1]},   |
+// |              | counted from 0. Item 100 raises ValueError; when `items` is negative,  |
+// |              | item 1 is cancelled by interrupt()                                     |
 // | any other    | loading fails with TD_NOT_FOUND (missing.pkl, by custom)               |
 //
 // Two calls of models at once in one interpreter abort the process.
@@ -33,6 +37,7 @@
 // | identity              | as echo.pkl                                                   |
 // | live_objects          | objects alive in this interpreter, functions not counted      |
 // | live_tensors          | tensors of this process that crossed and are not deleted yet  |
+// | open_streams          | streams of items.pkl in this process that were not ended      |
 // | hanging, release      | calls that hang now in this process; None, and ends them      |
 // | created               | interpreters of this process so far                           |
 // | collects              | collect() calls of this process                               |
@@ -244,19 +249,24 @@ td_code Global(td_engine* engine, const char* module, const char* name, td_objec
   return TD_OK;
 }
 
-// Null when there is none.
-const Value* FindAttribute(const Object& object, const std::string& name) {
+// Of a model, a model of a longer name; of a dict, its item. Nothing when there is none.
+std::optional<Object> FindAttribute(const Object& object, const std::string& name) {
+  if (const auto* const model = std::get_if<Model>(&object)) {
+    const std::string method = torchdeploy::fakes::MethodOf(model->resource, name);
+    const bool is_there = torchdeploy::fakes::IsModel(method);
+    return is_there ? std::optional<Object>(Model{method, model->archive}) : std::nullopt;
+  }
   const auto* const value = std::get_if<Value>(&object);
   const auto* const dict = value == nullptr ? nullptr : value->get<Dict>();
   if (dict == nullptr) {
-    return nullptr;
+    return std::nullopt;
   }
   for (const auto& [key, item] : *dict) {
     if (const auto* const text = key.get<std::string>(); text != nullptr && *text == name) {
-      return &item;
+      return item;
     }
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 td_code Attribute(td_engine* engine, td_object id, const char* name, td_object* out,
@@ -266,11 +276,11 @@ td_code Attribute(td_engine* engine, td_object id, const char* name, td_object* 
   if (object == nullptr) {
     return Fail(NoObject(id), error);
   }
-  const Value* const value = FindAttribute(*object, name);
-  if (value == nullptr) {
+  std::optional<Object> attribute = FindAttribute(*object, name);
+  if (!attribute.has_value()) {
     return Fail(Raise("AttributeError", std::string("no attribute '") + name + "'"), error);
   }
-  *out = Keep(engine, *value);
+  *out = Keep(engine, *std::move(attribute));
   return TD_OK;
 }
 
@@ -281,7 +291,7 @@ td_code HasAttribute(td_engine* engine, td_object id, const char* name, int32_t*
   if (object == nullptr) {
     return Fail(NoObject(id), error);
   }
-  *out = FindAttribute(*object, name) == nullptr ? 0 : 1;
+  *out = FindAttribute(*object, name).has_value() ? 1 : 0;
   return TD_OK;
 }
 

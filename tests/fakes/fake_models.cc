@@ -146,6 +146,58 @@ Result<Value> Loop(FakeInterpreter& interpreter, const FakeArguments& /*argument
   return Status(Code::kCancelled, "the call was interrupted");
 }
 
+constexpr int64_t kFailingItem = 100;
+
+// The item, or None after the last.
+Result<Value> ItemAfter(FakeInterpreter& interpreter, FakeInterpreter::Stream& stream) {
+  const int64_t item = stream.next++;
+  if (item == kFailingItem) {
+    return Raise("ValueError", "item 100");
+  }
+  if (item == 1 && stream.items < 0) {
+    return Loop(interpreter, {});
+  }
+  if (stream.items >= 0 && item >= stream.items) {
+    return Value(None());
+  }
+  return Number({.positional = {}, .keywords = {{"items", Value(None())}}}, "item", item);
+}
+
+void EndStream(FakeInterpreter& interpreter, int64_t id) {
+  FakeProcess::Get().open_streams -= static_cast<int64_t>(interpreter.streams.erase(id));
+}
+
+Result<Value> NextItem(FakeInterpreter& interpreter, int64_t id) {
+  Result<Value> item = ItemAfter(interpreter, interpreter.streams.at(id));
+  if (!item.ok() || item->is<None>()) {
+    EndStream(interpreter, id);
+  }
+  return item;
+}
+
+// The first positional argument of each method.
+int64_t StreamOf(const FakeArguments& arguments) {
+  return Milliseconds(arguments.positional.empty() ? nullptr : &arguments.positional[0]);
+}
+
+Result<Value> BeginItems(FakeInterpreter& interpreter, const FakeArguments& arguments) {
+  const int64_t id = StreamOf(arguments);
+  interpreter.streams[id].items = Milliseconds(Argument(arguments, "items"));
+  ++FakeProcess::Get().open_streams;
+  return NextItem(interpreter, id);
+}
+
+Result<Value> AdvanceItems(FakeInterpreter& interpreter, const FakeArguments& arguments) {
+  const int64_t id = StreamOf(arguments);
+  return interpreter.streams.contains(id) ? NextItem(interpreter, id)
+                                          : Raise("KeyError", "no such stream");
+}
+
+Result<Value> EndItems(FakeInterpreter& interpreter, const FakeArguments& arguments) {
+  EndStream(interpreter, StreamOf(arguments));
+  return Value(None());
+}
+
 using Model = std::function<Result<Value>(FakeInterpreter&, const FakeArguments&)>;
 
 const std::map<std::string, Model>& Models() {
@@ -177,6 +229,13 @@ const std::map<std::string, Model>& Models() {
          FakeProcess::Get().Hang();
          return Echo(arguments);
        }},
+      {"items.pkl",
+       [](FakeInterpreter&, const FakeArguments&) -> Result<Value> {
+         return Raise("TypeError", "only its methods can be called");
+       }},
+      {"items.pkl.advance", AdvanceItems},
+      {"items.pkl.begin", BeginItems},
+      {"items.pkl.end", EndItems},
       {"loop.pkl", Loop},
       {"model.pkl", Double},
       {"sleep.pkl",
@@ -221,6 +280,8 @@ const std::map<std::string, Function>& Functions() {
       {"live_objects",
        [](int64_t live_objects, const FakeArguments&) { return Value(live_objects); }},
       {"live_tensors", [](int64_t, const FakeArguments&) { return Value(LiveTensors()); }},
+      {"open_streams",
+       [](int64_t, const FakeArguments&) { return Value(FakeProcess::Get().open_streams.load()); }},
       {"release",
        [](int64_t, const FakeArguments&) {
          FakeProcess::Get().ReleaseHanging();
@@ -258,6 +319,10 @@ int64_t FakeProcess::hanging() {
 
 bool IsModel(const std::string& resource) {
   return Models().contains(resource);
+}
+
+std::string MethodOf(const std::string& resource, const std::string& name) {
+  return resource + "." + name;
 }
 
 Result<Value> CallModel(const std::string& resource, FakeInterpreter& interpreter,

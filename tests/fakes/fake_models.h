@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ class FakeProcess {
   std::atomic<int64_t> collects = 0;
   std::atomic<int64_t> fail_create_of_slot = -1;
   std::atomic<bool> fail_next_load = false;
+  std::atomic<int64_t> open_streams = 0;
 
  private:
   std::mutex mutex_;
@@ -44,6 +46,11 @@ struct FakeInterpreter {
   std::atomic<bool> is_calling = false;
   std::atomic<bool> is_interrupted = false;
   float aliased[4] = {};
+  struct Stream {
+    int64_t items = 0;
+    int64_t next = 0;
+  };
+  std::map<int64_t, Stream> streams = {};  // Touched by calls only.
 };
 
 struct FakeArguments {
@@ -53,6 +60,9 @@ struct FakeArguments {
 
 // Whether there is a model pickled as `resource`.
 bool IsModel(const std::string& resource);
+
+// What the attribute `name` of a model is called.
+std::string MethodOf(const std::string& resource, const std::string& name);
 
 // Aborts when another call runs in the same interpreter.
 Result<Value> CallModel(const std::string& resource, FakeInterpreter& interpreter,

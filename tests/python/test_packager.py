@@ -262,6 +262,25 @@ def test_outputs_that_are_left_out_are_named_once(tmp_path: Path) -> None:
     assert list(entry_of(tmp_path / "m.pt")(x=torch.ones(2))) == ["x"]
 
 
+class Lists(nn.Module):
+    def forward(self, x: torch.Tensor) -> dict[str, list[Any]]:
+        n = len(x)
+        return {"texts": ["a"] * n, "whole": [1] * n, "flags": [True] * n, "reals": [0.5] * n}
+
+
+def test_lists_without_elements_keep_their_declared_datatypes(tmp_path: Path) -> None:
+    manifest = package(Lists().eval(), tmp_path / "m.pt", example_inputs=torch.ones(2))
+    declared = {spec.name: spec.datatype for spec in manifest.outputs}
+    assert declared == {"texts": "BYTES", "whole": "INT64", "flags": "BOOL", "reals": "FP64"}
+    answer = entry_of(tmp_path / "m.pt")(x=torch.ones(0))
+    assert answer.pop("texts") == []
+    assert {name: (value.dtype, value.shape) for name, value in answer.items()} == {
+        "whole": (torch.int64, (0,)),
+        "flags": (torch.bool, (0,)),
+        "reals": (torch.float64, (0,)),
+    }
+
+
 # Handlers ----------------------------------------------------------------------------------
 
 

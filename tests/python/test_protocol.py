@@ -30,6 +30,7 @@ TRITONS_METHODS = {
         *("ModelConfig", "ModelStatistics", "RepositoryIndex"),
         *(f"SystemSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
         *(f"CudaSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
+        *(f"RepositoryModel{verb}" for verb in ("Load", "Unload")),
     )
 }
 STREAMING_METHODS = {"ModelStreamInfer": ("ModelInferRequest", "ModelStreamInferResponse")}

@@ -17,9 +17,11 @@ def document(**changes: Any) -> dict[str, Any]:
         "name": "minilm",
         "version": "1",
         "entry": {"package": "torchdeploy", "resource": "entry.pkl"},
+        "example": {"package": "torchdeploy", "resource": "example.pkl"},
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}],
         "batch_dimension": 0,
+        "yields": False,
         "python": "3.11.7",
         "torch": "2.13.0",
         "distributions": {"sentence-transformers": "5.1.0"},
@@ -41,6 +43,13 @@ def test_manifest_is_the_same_after_json() -> None:
 
 def test_unknown_keys_are_ignored() -> None:
     assert Manifest.from_json(json.dumps(document(later=[1]))).name == "minilm"
+
+
+def test_archives_of_before_have_no_example_and_do_not_yield() -> None:
+    manifest = Manifest.from_json(json.dumps(document(example=..., yields=...)))
+    assert manifest.example is None
+    assert not manifest.yields
+    assert Manifest.from_json(json.dumps(document(example=None))).example is None
 
 
 def test_null_shape_and_empty_datatype_mean_any() -> None:
@@ -65,6 +74,9 @@ def test_null_shape_and_empty_datatype_mean_any() -> None:
         ({"entry": ...}, r"no key 'entry'"),
         ({"entry": "entry.pkl"}, r"entry is 'entry.pkl'; expected an object"),
         ({"entry": {"package": "p"}}, r"no key 'entry.resource'"),
+        ({"example": "example.pkl"}, r"example is 'example.pkl'; expected an object"),
+        ({"example": {"resource": "r"}}, r"no key 'example.package'"),
+        ({"yields": 1}, r"yields is 1; expected true or false"),
         ({"inputs": {}}, r"inputs is {}; expected a list"),
         ({"inputs": ["x"]}, r"inputs\[0\] is 'x'; expected an object"),
         ({"inputs": spec(name=...)}, r"no key 'inputs\[0\].name'"),

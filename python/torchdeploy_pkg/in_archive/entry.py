@@ -64,6 +64,19 @@ def decode_strings(value: Any) -> Any:
     )
 
 
+def names_of_tensors(args: tuple[Any, ...]) -> "tuple[str, ...] | None":
+    """The inputs' names in order, if each argument is an input as it comes over the wire.
+
+    That is so of most models, and seen once instead of in every call.
+    """
+    names = tuple(
+        arg.name
+        for arg in args
+        if isinstance(arg, Leaf) and arg.kind == TENSOR and arg.device == "cpu"
+    )
+    return names if len(names) == len(args) else None
+
+
 def fill(template: Any, inputs: dict[str, Any]) -> Any:
     """A copy of a tree of lists, tuples and dicts, each Leaf replaced by its input."""
     if isinstance(template, Leaf):
@@ -84,7 +97,8 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """
     if value is None:
         return
-    parts = None if is_value_list(value) else _parts(value, name)
+    is_whole = isinstance(value, torch.Tensor) or is_value_list(value)
+    parts = None if is_whole else _parts(value, name)
     if parts is None:
         yield name or "output", value
         return
@@ -123,24 +137,31 @@ def _kind_of_item(item: Any) -> str:
     return "other"
 
 
-def to_wire(value: Any) -> Any:
-    """A part of a result as a tensor or as lists of bytes; None when it is neither."""
+def to_wire(value: Any, datatype: str = "") -> Any:
+    """A part of a result as a tensor or as lists of bytes; None when it is neither.
+
+    A list without elements is of the declared datatype, if any.
+    """
     if isinstance(value, torch.Tensor):
-        return value.cpu()
+        return value if value.is_cpu else value.cpu()
     if isinstance(value, (str, bytes)):
         return [_to_bytes(value)]
     if isinstance(value, (bool, int, float)):
         return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
     if is_value_list(value):
-        return _list_to_wire(value)
+        return _list_to_wire(value, datatype)
     if type(value).__module__ == "numpy" and hasattr(value, "dtype"):
         return _array_to_wire(value)
     return None
 
 
-def _list_to_wire(value: list[Any]) -> Any:
+def _list_to_wire(value: list[Any], datatype: str) -> Any:
+    if not value:
+        dtypes = {"BOOL": torch.bool, "INT64": torch.int64}
+        dtype = dtypes.get(datatype, torch.float64)
+        return [] if datatype == "BYTES" else torch.empty(0, dtype=dtype)
     first: Any = value
-    while isinstance(first, list) and first:
+    while isinstance(first, list):
         first = first[0]
     if isinstance(first, (str, bytes)):
         return _to_bytes(value)
@@ -172,7 +193,7 @@ class Entry:
         target: The model, or a handler around it.
         args: Positional arguments, a tree with a Leaf for each input.
         kwargs: Keyword arguments, likewise.
-        outputs: Names of the parts of the result that are served; None for all.
+        outputs: Names and datatypes of the parts of the result that are served; None for all.
     """
 
     def __init__(
@@ -180,26 +201,36 @@ class Entry:
         target: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        outputs: "tuple[str, ...] | None" = None,
+        outputs: "dict[str, str] | None" = None,
     ) -> None:
         self.target = target
         self.args = args
         self.kwargs = kwargs
         self.outputs = outputs
+        self._tensors = None if kwargs else names_of_tensors(args)
 
     def call_target(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Every part of the target's result, by name, as the target gave it."""
         # Not inference_mode: its tensors cannot be used by a forward that needs gradients.
-        with torch.no_grad():
-            result = self.target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
+        # Not no_grad(), which takes more time and does the same.
+        with torch.set_grad_enabled(False):
+            if self._tensors is None:
+                result = self.target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
+            else:
+                result = self.target(*map(inputs.__getitem__, self._tensors))
         return dict(flatten(result))
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:
         """The model's outputs, tensors and lists of bytes, by name."""
-        parts = self.call_target(inputs)
+        return self.served(self.call_target(inputs))
+
+    def served(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """What is served of a result, whose parts flatten() gave."""
         if self.outputs is None:
             return self._all(parts)
-        return {name: self._selected(parts, name) for name in self.outputs}
+        return {
+            name: self._selected(parts, name, datatype) for name, datatype in self.outputs.items()
+        }
 
     @staticmethod
     def _all(parts: dict[str, Any]) -> dict[str, Any]:
@@ -212,11 +243,11 @@ class Entry:
         return served
 
     @staticmethod
-    def _selected(parts: dict[str, Any], name: str) -> Any:
+    def _selected(parts: dict[str, Any], name: str, datatype: str) -> Any:
         if name not in parts:
             msg = f"the model returned no {name!r}, but {', '.join(parts) or 'nothing'}"
             raise KeyError(msg)
-        value = to_wire(parts[name])
+        value = to_wire(parts[name], datatype)
         if value is None:
             msg = f"output {name!r} is a {type(parts[name]).__name__}, no tensor or text"
             raise TypeError(msg)

@@ -31,8 +31,12 @@ struct Manifest {
   // What is served: called with the inputs as keyword arguments, it returns a dict from
   // output name to value.
   PickleName entry;
+  // Inputs by name that it takes, to try it with; nothing when the archive has none.
+  std::optional<PickleName> example;
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
+  // Whether the entry yields its answers, by the methods that docs/manifest.md names.
+  bool yields = false;
   // The dimension along which requests may be joined; nothing when they may not.
   std::optional<int64_t> batch_dimension;
   std::string python_version;

@@ -52,16 +52,21 @@ class ReplicatedObj {
     Kwargs kwargs;
     Callback done;
     CallOptions options = {};
+    std::string method = {};  // An attribute that is called; empty: the object itself.
   };
-  using NextCall = std::function<std::optional<DueCall>()>;
+  // `slot`: where the call will be made.
+  using NextCall = std::function<std::optional<DueCall>(size_t slot)>;
 
-  // Asks `next` for a call as soon as an interpreter is free, in order of arrival, and makes the
-  // call there, as CallAsync() does. For who has a queue of his own: what is asked for last is what
-  // runs next. `next` runs on the interpreter's own thread; it must be quick and must not throw.
-  // Nothing: the interpreter is free for others.
+  // Asks `next` for a call as soon as an interpreter (or the one at `slot`) is free, in order of
+  // arrival, and makes the call there, as CallAsync() does. For who has a queue of his own: what is
+  // asked for last is what runs next. Of several that wait for one object and the same slot, or
+  // any, the first stands in that order, and the second goes to its end when the first is asked:
+  // objects take turns. `next` runs on the interpreter's own thread; it must be quick and must not
+  // throw. Nothing: the interpreter is free for others.
   //
-  // kUnavailable once the manager is closing; `next` is then not asked.
-  Status CallWhenFree(NextCall next) const;
+  // kUnavailable once the manager is closing, kInvalidArgument for a slot that is not there; `next`
+  // is then not asked.
+  Status CallWhenFree(NextCall next, std::optional<size_t> slot = {}) const;
 
   // Of its manager, now.
   [[nodiscard]] size_t num_interpreters() const;

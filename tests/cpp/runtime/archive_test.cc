@@ -102,6 +102,19 @@ TEST(ManifestTest, NullMeansAnyShapeAndNoBatches) {
   EXPECT_FALSE(unbatched->batch_dimension.has_value());
 }
 
+TEST(ManifestTest, ExampleAndYieldsMayBeMissing) {
+  const Result<Manifest> without = ParseManifest(kManifest);
+  EXPECT_FALSE(without->example.has_value());
+  EXPECT_FALSE(without->yields);
+  const Result<Manifest> with = ParseManifest(
+      With("\"format\": 1",
+           R"("format": 1, "yields": true, "example": {"package": "p", "resource": "r"})"));
+  ASSERT_TRUE(with.ok()) << with.status().ToString();
+  EXPECT_EQ(with->example->package, "p");
+  EXPECT_EQ(with->example->resource, "r");
+  EXPECT_TRUE(with->yields);
+}
+
 TEST(ManifestTest, UnknownKeysAreIgnored) {
   EXPECT_TRUE(ParseManifest(With("\"format\": 1", "\"format\": 1, \"later\": [{}]")).ok());
 }
@@ -149,6 +162,10 @@ INSTANTIATE_TEST_SUITE_P(
             "DeepUnknownKey",
             With("\"format\": 1", "\"format\": 1, \"x\": " + Repeat("[", 1000) + Repeat("]", 1000)),
             "nested deeper than 64"},
+        BadManifest{"YieldsAsNumber", With("\"format\": 1", "\"format\": 1, \"yields\": 1"),
+                    "yields is 1; expected true or false"},
+        BadManifest{"ExampleAsText", With("\"format\": 1", "\"format\": 1, \"example\": \"x\""),
+                    "example is \"x\"; expected an object"},
         BadManifest{"OtherFormat", With("\"format\": 1", "\"format\": 2"),
                     "format is 2; expected 1"},
         BadManifest{"FormatAsText", With("\"format\": 1", "\"format\": \"1\""),

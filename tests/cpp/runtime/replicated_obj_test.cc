@@ -365,7 +365,7 @@ TEST(ReplicatedObjTest, CallIsMadeUpWhenItsInterpreterIsFree) {
   std::optional<InterpreterSession> busy = *manager->AcquireSession();
   std::atomic<bool> asked = false;
   std::promise<Result<Value>> answer;
-  ASSERT_TRUE(echo.CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+  ASSERT_TRUE(echo.CallWhenFree([&](size_t /*slot*/) -> std::optional<ReplicatedObj::DueCall> {
                     asked = true;
                     return ReplicatedObj::DueCall{{"late"}, {}, [&](Result<Value> result) {
                                                     answer.set_value(std::move(result));
@@ -381,7 +381,7 @@ TEST(ReplicatedObjTest, InterpreterIsFreeForOthersWhenNoCallIsMadeUp) {
   const auto manager = MakeManager(1);
   const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
   std::promise<void> asked;
-  ASSERT_TRUE(echo.CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+  ASSERT_TRUE(echo.CallWhenFree([&](size_t /*slot*/) -> std::optional<ReplicatedObj::DueCall> {
                     asked.set_value();
                     return std::nullopt;
                   })
@@ -395,7 +395,7 @@ TEST(ReplicatedObjTest, CallThatIsMadeUpEndsAtItsDeadline) {
   std::promise<Code> code;
   ASSERT_TRUE(
       LoadModel(*manager, "loop.pkl")
-          .CallWhenFree([&]() -> std::optional<ReplicatedObj::DueCall> {
+          .CallWhenFree([&](size_t /*slot*/) -> std::optional<ReplicatedObj::DueCall> {
             return ReplicatedObj::DueCall{
                 {},
                 {},
@@ -407,14 +407,79 @@ TEST(ReplicatedObjTest, CallThatIsMadeUpEndsAtItsDeadline) {
   EXPECT_TRUE(LoadModel(*manager, "echo.pkl").Call({1}).ok());
 }
 
+TEST(ReplicatedObjTest, CallIsMadeUpForTheSlotThatIsAskedFor) {
+  const auto manager = MakeManager(3);
+  const ReplicatedObj slot_of = LoadModel(*manager, "slot.pkl");
+  for (const size_t slot : {2U, 0U, 1U}) {
+    std::promise<Result<Value>> answer;
+    const auto next = [&](size_t free) {
+      EXPECT_EQ(free, slot);
+      return ReplicatedObj::DueCall{
+          {}, {}, [&](Result<Value> result) { answer.set_value(std::move(result)); }};
+    };
+    ASSERT_TRUE(slot_of.CallWhenFree(next, slot).ok());
+    EXPECT_EQ(*answer.get_future().get()->get<int64_t>(), static_cast<int64_t>(slot));
+  }
+  const auto never = [](size_t /*slot*/) -> std::optional<ReplicatedObj::DueCall> {
+    ADD_FAILURE() << "asked";
+    return std::nullopt;
+  };
+  EXPECT_EQ(slot_of.CallWhenFree(never, 3).code(), Code::kInvalidArgument);
+}
+
+TEST(ReplicatedObjTest, MethodOfTheObjectCanBeCalledInItsPlace) {
+  const auto manager = MakeManager(1);
+  const ReplicatedObj items = LoadModel(*manager, "items.pkl");
+  const auto call = [&](const std::string& method, Kwargs kwargs) {
+    std::promise<Result<Value>> answer;
+    const auto next = [&](size_t /*slot*/) {
+      return ReplicatedObj::DueCall{
+          .args = {7},
+          .kwargs = std::move(kwargs),
+          .done = [&](Result<Value> result) { answer.set_value(std::move(result)); },
+          .method = method};
+    };
+    EXPECT_TRUE(items.CallWhenFree(next).ok());
+    return answer.get_future().get();
+  };
+  EXPECT_TRUE(call("begin", {{"items", 2}})->is<Dict>());
+  EXPECT_TRUE(call("advance", {})->is<Dict>());
+  EXPECT_TRUE(call("advance", {})->is<None>());
+  EXPECT_EQ(call("retreat", {}).status().type(), "AttributeError");
+}
+
+TEST(ReplicatedObjTest, ObjectsTakeTurnsHoweverManyCallsWaitForOne) {
+  const auto manager = MakeManager(1);
+  const ReplicatedObj flooded = LoadModel(*manager, "echo.pkl");
+  const ReplicatedObj quiet = LoadModel(*manager, "echo.pkl");
+  std::string order;  // Guarded by the interpreter.
+  std::optional<InterpreterSession> busy = *manager->AcquireSession();
+  const auto ask = [&](const ReplicatedObj& object, char name) {
+    const Status status = object.CallWhenFree([&order, name](size_t /*slot*/) {
+      order += name;
+      return std::optional<ReplicatedObj::DueCall>();
+    });
+    EXPECT_TRUE(status.ok());
+  };
+  for (int i = 0; i < 4; ++i) {
+    ask(flooded, 'f');
+  }
+  ask(quiet, 'q');
+  ask(quiet, 'q');
+  busy.reset();
+  manager->Close();
+  EXPECT_EQ(order, "fqfqff");
+}
+
 TEST(ReplicatedObjTest, NoCallIsAskedForOnceTheManagerIsClosed) {
   const auto manager = MakeManager(1);
   const ReplicatedObj echo = LoadModel(*manager, "echo.pkl");
   manager->Close();
-  const Status status = echo.CallWhenFree([]() -> std::optional<ReplicatedObj::DueCall> {
-    ADD_FAILURE() << "asked";
-    return std::nullopt;
-  });
+  const Status status =
+      echo.CallWhenFree([](size_t /*slot*/) -> std::optional<ReplicatedObj::DueCall> {
+        ADD_FAILURE() << "asked";
+        return std::nullopt;
+      });
   EXPECT_EQ(status.code(), Code::kUnavailable);
 }
 

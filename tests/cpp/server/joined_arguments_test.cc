@@ -52,6 +52,14 @@ TEST(JoinedArgumentsTest, RequestsGoTogetherWhenAllButTheirRowsIsEqual) {
   EXPECT_NE(kind(Named("t", List{List{Bytes{"a"}}})), kind(Named("t", List{Bytes{"c"}})));
 }
 
+TEST(JoinedArgumentsTest, NamesAreNotTakenForPartsOfAKind) {
+  const Tensor floats = Counting({1}, 0);
+  const Tensor doubles = *Tensor::Allocate({kDLFloat, 64, 1}, {1});
+  const Arguments one = {{}, {{"a", floats}, {"a:2/32;a", doubles}}};
+  const Arguments other = {{}, {{"a:2/32;a", floats}, {"a", doubles}}};
+  EXPECT_NE(RowsOf(one)->kind, RowsOf(other)->kind);
+}
+
 TEST(JoinedArgumentsTest, ArgumentsWithoutRowsOfTheirOwnStayAlone) {
   EXPECT_FALSE(RowsOf(Arguments{}));
   EXPECT_FALSE(RowsOf(Named("x", 3)));
@@ -89,6 +97,26 @@ TEST(JoinedArgumentsTest, EachRequestGetsItsRowsOfEveryPartOfTheResult) {
   const Dict& first = *parts->at(0).get<Dict>();
   EXPECT_THAT(ElementsOf(first[0].second), ElementsAre(0, 1, 2, 3));
   EXPECT_EQ(first[1].second.get<Tuple>()->items[2].get<List>()->size(), 2U);
+}
+
+TEST(JoinedArgumentsTest, RowsOfTextMayHaveNoElements) {
+  const int64_t rows[] = {2, 1};
+  for (const Value& result :
+       {Value(List{List{}, List{"a"}, List{}}), Value(List{List{}, List{List{}}, List{}})}) {
+    const Result<std::vector<Value>> parts = SplitResult(result, rows);
+    ASSERT_TRUE(parts.ok()) << parts.status().ToString();
+    EXPECT_EQ(parts->at(0).get<List>()->size(), 2U);
+    EXPECT_EQ(parts->at(0).get<List>()->at(1).get<List>()->size(), 1U);
+    EXPECT_EQ(parts->at(1).get<List>()->size(), 1U);
+  }
+}
+
+TEST(JoinedArgumentsTest, EmptyOutputsInAListAreEachRequests) {
+  const int64_t rows[] = {2, 1};
+  const Result<std::vector<Value>> parts = SplitResult(List{List{}, List{}}, rows);
+  ASSERT_TRUE(parts.ok()) << parts.status().ToString();
+  EXPECT_EQ(parts->at(0).get<List>()->size(), 2U);
+  EXPECT_EQ(parts->at(1).get<List>()->size(), 2U);
 }
 
 TEST(JoinedArgumentsTest, PartsOutliveTheResult) {

@@ -65,14 +65,6 @@ class LoadTest : public testing::Test {
     }
   }
 
-  bool ServerReady() {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    inference::ServerReadyResponse response;
-    EXPECT_TRUE(running_.stub().ServerReady(&context, {}, &response).ok());
-    return response.ready();
-  }
-
   RunningServer running_;
 };
 
@@ -172,7 +164,7 @@ TEST_F(LoadTest, DrainAnswersTheCallsThatRunAndThoseThatWait) {
     running_.server().Drain();
     is_drained = true;
   });
-  Eventually([&] { return !ServerReady(); });
+  Eventually([&] { return !running_.IsReady(); });
   EXPECT_EQ(running_.Infer(SleepRequest(0)).status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_FALSE(is_drained);
   while (!is_drained) {

@@ -1,4 +1,4 @@
-// Tests of where a server finds archives.
+// Tests of where a server finds models.
 #include "server/model_repository.h"
 
 #include <unistd.h>
@@ -37,28 +37,27 @@ class ModelRepositoryTest : public testing::Test {
   [[nodiscard]] std::string root() const { return folder_.File("root"); }
 
   void ExpectInvalid(const std::string& named) {
-    const auto archives = FindArchives(root());
-    ASSERT_FALSE(archives.ok());
-    EXPECT_EQ(archives.status().code(), Code::kInvalidArgument);
-    EXPECT_THAT(archives.status().message(), HasSubstr(named));
-    EXPECT_THAT(archives.status().message(), HasSubstr("NAME/VERSION/*.pt"));
+    const auto models = FindModels(root());
+    ASSERT_FALSE(models.ok());
+    EXPECT_EQ(models.status().code(), Code::kInvalidArgument);
+    EXPECT_THAT(models.status().message(), HasSubstr(named));
+    EXPECT_THAT(models.status().message(), HasSubstr("NAME/VERSION/*.pt"));
   }
 
  private:
   TemporaryFolder folder_;
 };
 
-TEST_F(ModelRepositoryTest, SettingsBesideTheVersionsAreThoseOfEachVersion) {
+TEST_F(ModelRepositoryTest, SettingsBesideTheVersionsAreThoseOfTheModel) {
   MakeFile("a/1/model.pt");
   MakeFile("a/2/model.pt");
   MakeFile("b/1/model.pt");
   const std::string settings = MakeFile("a/config.yaml");
-  const auto archives = FindArchives(root());
-  ASSERT_TRUE(archives.ok()) << archives.status().ToString();
-  ASSERT_EQ(archives->size(), 3U);
-  EXPECT_EQ(archives->at(0).settings, settings);
-  EXPECT_EQ(archives->at(1).settings, settings);
-  EXPECT_EQ(archives->at(2).settings, "");
+  const auto models = FindModels(root());
+  ASSERT_TRUE(models.ok()) << models.status().ToString();
+  ASSERT_EQ(models->size(), 2U);
+  EXPECT_EQ(models->at(0).settings, settings);
+  EXPECT_EQ(models->at(1).settings, "");
 }
 
 TEST_F(ModelRepositoryTest, SettingsWithoutAVersionAreNoModel) {
@@ -68,23 +67,25 @@ TEST_F(ModelRepositoryTest, SettingsWithoutAVersionAreNoModel) {
 
 TEST_F(ModelRepositoryTest, AFileIsOneArchiveWithoutNameAndVersion) {
   const std::string path = MakeFile("any.name");
-  const auto archives = FindArchives(path);
-  ASSERT_TRUE(archives.ok());
-  ASSERT_EQ(archives->size(), 1);
-  EXPECT_EQ(archives->front().path, path);
-  EXPECT_EQ(archives->front().name, "");
-  EXPECT_EQ(archives->front().version, "");
+  const auto models = FindModels(path);
+  ASSERT_TRUE(models.ok());
+  ASSERT_EQ(models->size(), 1);
+  EXPECT_EQ(models->front().name, "");
+  EXPECT_EQ(models->front().versions.front().path, path);
+  EXPECT_EQ(models->front().versions.front().version, "");
 }
 
 TEST_F(ModelRepositoryTest, FoldersNameModelAndVersion) {
   MakeFile("b/1/x.pt");
   MakeFile("a/2/y.pt");
   MakeFile("a/10/z.pt");
-  const auto archives = FindArchives(root());
-  ASSERT_TRUE(archives.ok()) << archives.status().ToString();
+  const auto models = FindModels(root());
+  ASSERT_TRUE(models.ok()) << models.status().ToString();
   std::vector<std::string> found;
-  for (const ArchiveLocation& archive : *archives) {
-    found.push_back(archive.name + " " + archive.version + " " + archive.path);
+  for (const ModelFolder& model : *models) {
+    for (const ArchiveLocation& archive : model.versions) {
+      found.push_back(model.name + " " + archive.version + " " + archive.path);
+    }
   }
   EXPECT_THAT(found,
               testing::UnorderedElementsAre("b 1 " + Path("b/1/x.pt"), "a 2 " + Path("a/2/y.pt"),
@@ -97,21 +98,28 @@ TEST_F(ModelRepositoryTest, HiddenFilesAndOtherFilesBesideAnArchiveArePassedOver
   MakeFile("a/1/.y.pt");
   MakeFile("a/.git/config");
   MakeFile(".cache/1/z.pt");
-  const auto archives = FindArchives(root());
-  ASSERT_TRUE(archives.ok()) << archives.status().ToString();
-  EXPECT_EQ(archives->size(), 1);
+  const auto models = FindModels(root());
+  ASSERT_TRUE(models.ok()) << models.status().ToString();
+  EXPECT_EQ(models->size(), 1);
 }
 
 TEST_F(ModelRepositoryTest, APathThatIsNotThereIsNotFound) {
-  const auto archives = FindArchives(Path("missing"));
-  ASSERT_FALSE(archives.ok());
-  EXPECT_EQ(archives.status().code(), Code::kNotFound);
-  EXPECT_THAT(archives.status().message(), HasSubstr(Path("missing")));
+  const auto models = FindModels(Path("missing"));
+  ASSERT_FALSE(models.ok());
+  EXPECT_EQ(models.status().code(), Code::kNotFound);
+  EXPECT_THAT(models.status().message(), HasSubstr(Path("missing")));
 }
 
-TEST_F(ModelRepositoryTest, AnEmptyFolderIsInvalid) {
-  MakeFolder("");
-  ExpectInvalid(root());
+TEST_F(ModelRepositoryTest, ANameIsComparedAndNeverAPath) {
+  MakeFile("a/1/x.pt");
+  MakeFile("../outside/1/x.pt");
+  for (const char* name : {"../outside", "a/../a", "./a", "a/", "", "..", "."}) {
+    const auto model = FindModel(root(), name);
+    ASSERT_FALSE(model.ok()) << name;
+    EXPECT_EQ(model.status().code(), Code::kNotFound) << name;
+    EXPECT_THAT(model.status().message(), HasSubstr("it has: a")) << name;
+  }
+  EXPECT_TRUE(FindModel(root(), "a").ok());
 }
 
 TEST_F(ModelRepositoryTest, AFileBesideModelsIsInvalid) {
@@ -149,10 +157,10 @@ TEST_F(ModelRepositoryTest, AFolderThatCannotBeReadIsPermissionDenied) {
   }
   MakeFile("a/1/x.pt");
   std::filesystem::permissions(Path("a"), std::filesystem::perms::none);
-  const auto archives = FindArchives(root());
+  const auto models = FindModels(root());
   std::filesystem::permissions(Path("a"), std::filesystem::perms::owner_all);
-  ASSERT_FALSE(archives.ok());
-  EXPECT_EQ(archives.status().code(), Code::kPermissionDenied);
+  ASSERT_FALSE(models.ok());
+  EXPECT_EQ(models.status().code(), Code::kPermissionDenied);
 }
 
 }  // namespace

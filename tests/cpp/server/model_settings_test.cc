@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/padding_settings.h"
 #include "torchdeploy/status.h"
 
 #include "tests/cpp/runtime/fake_pool.h"
@@ -24,12 +25,9 @@ using testing::HasSubstr;
 class ModelSettingsTest : public testing::Test {
  protected:
   Status Read(const std::string& text) {
-    const std::string file = folder_.File("config.yaml");
-    std::ofstream(file) << text;
-    return ReadModelSettings(file, &settings_);
+    return ParseModelSettings(text, "config.yaml", &settings_);
   }
 
-  TemporaryFolder folder_;
   ModelSettings settings_;
 };
 
@@ -44,6 +42,43 @@ queue:
   EXPECT_EQ(settings_.queue.batching.delay, std::chrono::microseconds(250));
   EXPECT_THAT(settings_.queue.batching.preferred_rows, ElementsAre(4, 8));
   EXPECT_EQ(settings_.queue.most_waiting, 30U);
+}
+
+TEST_F(ModelSettingsTest, VersionsAreAllOrTheLatestOrThoseListed) {
+  EXPECT_TRUE(Read("versions: all").ok());
+  EXPECT_FALSE(settings_.versions.latest.has_value());
+  EXPECT_TRUE(Read("versions: {latest: 3}").ok());
+  EXPECT_EQ(settings_.versions.latest, 3);
+  settings_ = {};
+  EXPECT_TRUE(Read("{versions: [1, 02], default_version: 02, warmup_calls: 0}").ok());
+  EXPECT_THAT(settings_.versions.listed, ElementsAre("1", "02"));
+  EXPECT_EQ(settings_.versions.default_version, "02");
+  EXPECT_EQ(settings_.warmup_calls, 0);
+  for (const char* text : {"versions: some", "versions: []", "versions: {latest: 0}",
+                           "versions: [a]", "default_version: x", "warmup_calls: -1"}) {
+    EXPECT_EQ(Read(text).code(), Code::kInvalidArgument) << text;
+  }
+}
+
+TEST_F(ModelSettingsTest, PaddingIsTakenByTheNamesOfInputsAndOutputs) {
+  const Status status = Read(R"(
+batching:
+  padding:
+    ids: {dimension: 1, value: -1}
+    audio.mel: {dimension: 2, lengths: audio_lengths}
+  trimming:
+    hidden: {dimension: 1, as: ids}
+)");
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  const PaddingSettings& padding = settings_.padding;
+  EXPECT_EQ(padding.inputs.at("ids").dimension, 1);
+  EXPECT_EQ(padding.inputs.at("ids").value, "-1");
+  EXPECT_EQ(padding.inputs.at("ids").lengths, "");
+  EXPECT_EQ(padding.inputs.at("audio.mel").dimension, 2);
+  EXPECT_EQ(padding.inputs.at("audio.mel").value, "0");
+  EXPECT_EQ(padding.inputs.at("audio.mel").lengths, "audio_lengths");
+  EXPECT_EQ(padding.outputs.at("hidden").dimension, 1);
+  EXPECT_EQ(padding.outputs.at("hidden").as, "ids");
 }
 
 TEST_F(ModelSettingsTest, WhatIsNotSaidStaysAsItWas) {
@@ -70,6 +105,16 @@ TEST_F(ModelSettingsTest, AMistakeIsNamedByItsPlaceAndValue) {
       {"batching: {preferred_sizes: 4}", "batching.preferred_sizes is 4; a list"},
       {"batching: {max_size: 4, preferred_sizes: [8]}", "has 8, more than batching.max_size"},
       {"batching: {max_size: 8}\nqueue: {max_size: 7}", "queue.max_size is 7, less than"},
+      {"batching: {padding: [x]}", "batching.padding is no mapping"},
+      {"batching: {padding: {x: 1}}", "batching.padding.x is no mapping"},
+      {"batching: {padding: {x: {value: 0}}}", "batching.padding.x.dimension is missing"},
+      {"batching: {padding: {x: {dimension: 0}}}", "x.dimension is 0; a number from 1 to 63"},
+      {"batching: {padding: {x: {dimension: -1}}}", "x.dimension is -1"},
+      {"batching: {padding: {x: {dimension: 1, value: [0]}}}", "x.value is [0]; a number"},
+      {"batching: {padding: {x: {dimension: 1, vale: 0}}}", "did you mean 'batching.padding.x.v"},
+      {"batching: {trimming: {y: {dimension: 1}}}", "batching.trimming.y.as is missing"},
+      {"batching: {trimming: {y: {as: x}}}", "batching.trimming.y.dimension is missing"},
+      {"batching: {trimming: {y: {dimension: 1, as: {}}}}", "y.as is {}; a name is expected"},
       {"queue: 3", "queue is no mapping"},
       {"- 1", "the file is no mapping"},
       {"a: [", "config.yaml: yaml-cpp: error"},
@@ -83,7 +128,7 @@ TEST_F(ModelSettingsTest, AMistakeIsNamedByItsPlaceAndValue) {
 }
 
 TEST_F(ModelSettingsTest, AFileThatCannotBeReadIsNamed) {
-  const Status status = ReadModelSettings("/nowhere/config.yaml", &settings_);
+  const Status status = ReadSettingsText("/nowhere/config.yaml").status();
   EXPECT_EQ(status.code(), Code::kPermissionDenied);
   EXPECT_THAT(status.message(), HasSubstr("/nowhere/config.yaml"));
 }

@@ -119,6 +119,20 @@ TEST(RequestDecoderTest, EmptyByteStringsOfFewListsAreTaken) {
   EXPECT_EQ(arguments->keywords[0].second.get<List>()->size(), 2);
 }
 
+TEST(RequestDecoderTest, ByteStringsInManyMoreListsThanElementsAreRefused) {
+  constexpr int64_t kElements = 1 << 15;
+  ModelInferRequest request;
+  AddRaw(request, "x", "BYTES", {kElements, 1, 1}, std::string(4 * kElements, '\0'));
+  EXPECT_TRUE(Decode(request).ok());
+  while (request.inputs(0).shape_size() < 64) {
+    request.mutable_inputs(0)->add_shape(1);
+  }
+  const auto arguments = Decode(request);
+  ASSERT_FALSE(arguments.ok());
+  EXPECT_EQ(arguments.status().code(), Code::kInvalidArgument);
+  EXPECT_THAT(arguments.status().message(), HasSubstr("'x' has shape [32768, 1, 1, "));
+}
+
 TEST(RequestDecoderTest, AsManyDimensionsAsTorchHasAreTaken) {
   ModelInferRequest request;
   AddRaw(request, "x", "BYTES", std::vector<int64_t>(64, 1), RawByteStrings({"deep"}));

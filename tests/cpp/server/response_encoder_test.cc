@@ -120,6 +120,18 @@ TEST(ResponseEncoderTest, AStridedTensorIsSentInRowMajorOrder) {
   EXPECT_EQ(response.raw_output_contents(0), std::string(6, '\0'));
 }
 
+// Comparing each with each would take minutes.
+TEST(ResponseEncoderTest, VeryManyOutputsAreFoundByTheirNamesAtOnce) {
+  constexpr size_t kCount = 100'000;
+  Dict result;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < kCount; ++i) {
+    names.push_back(std::string("output with a common beginning ") + std::to_string(i));
+    result.emplace_back(names.back(), 1);
+  }
+  EXPECT_EQ(Encoded(result, names).outputs_size(), kCount);
+}
+
 TEST(ResponseEncoderTest, OutputsThatAreAskedForComeInTheOrderOfTheResult) {
   const ModelInferResponse response = Encoded(Dict{{"a", 1}, {"b", 2}, {"c", 3}}, {"c", "a"});
   ASSERT_EQ(response.outputs_size(), 2);

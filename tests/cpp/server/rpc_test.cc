@@ -38,14 +38,6 @@ class RpcTest : public testing::Test {
     running_.Listen();
   }
 
-  bool ServerReady() {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    inference::ServerReadyResponse response;
-    EXPECT_TRUE(running_.stub().ServerReady(&context, {}, &response).ok());
-    return response.ready();
-  }
-
   bool ModelReady(const std::string& name, const std::string& version = "") {
     grpc::ClientContext context;
     SetDeadline(context);
@@ -79,10 +71,10 @@ TEST_F(RpcTest, ServerIsLiveBeforeItHasLoaded) {
 }
 
 TEST_F(RpcTest, ServerAndModelsAreReadyOnceAllAreLoaded) {
-  EXPECT_FALSE(ServerReady());
+  EXPECT_FALSE(running_.IsReady());
   EXPECT_FALSE(ModelReady("double"));
   running_.Load();
-  EXPECT_TRUE(ServerReady());
+  EXPECT_TRUE(running_.IsReady());
   EXPECT_TRUE(ModelReady("double"));
   EXPECT_TRUE(ModelReady("double", "2"));
 }
@@ -215,7 +207,7 @@ TEST_F(RpcTest, ReflectionListsTheService) {
 
 ServerOptions OptionsFor(const std::string& path) {
   ServerOptions options;
-  options.path = path;
+  options.models.path = path;
   options.port = 0;
   options.runtime = FakeOptions(1);
   return options;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
 
 #include "server/server.h"
 #include "server/status_mapping.h"
@@ -48,6 +49,11 @@ std::string FakeManifest(const std::string& resource, const std::string& inputs)
              "distributions": {}})";
 }
 
+std::string YieldingManifest(const std::string& resource, const std::string& inputs) {
+  std::string manifest = FakeManifest(resource, inputs);
+  return manifest.replace(manifest.find("{"), 1, R"({"yields": true, )");
+}
+
 void RunningServer::Add(const std::string& name, const std::string& version,
                         const std::string& manifest) {
   const std::string folder = models() + "/" + name + "/" + version;
@@ -68,7 +74,8 @@ void RunningServer::AddWithInputs(const std::string& resource,
 
 ServerOptions RunningServer::options() const {
   ServerOptions options;
-  options.path = models();
+  options.models = control_;
+  options.models.path = models();
   options.port = 0;
   options.allow_shared_memory = allows_shared_memory_;
   options.runtime = FakeOptions(interpreters_);
@@ -93,6 +100,14 @@ std::shared_ptr<grpc::Channel> RunningServer::NewChannel() const {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(),
                                    arguments);
+}
+
+bool RunningServer::IsReady() {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  inference::ServerReadyResponse response;
+  EXPECT_TRUE(stub_->ServerReady(&context, {}, &response).ok());
+  return response.ready();
 }
 
 Answer RunningServer::Infer(const ModelInferRequest& request) {

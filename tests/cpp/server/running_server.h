@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/model_control.h"
 #include "server/server.h"
 
 #include "open_inference_grpc.grpc.pb.h"
@@ -22,6 +24,9 @@ using inference::ModelInferResponse;
 
 // A manifest for the fake engine's model "RESOURCE.pkl". `inputs` is the JSON list.
 std::string FakeManifest(const std::string& resource, const std::string& inputs);
+
+// The same of a model that yields.
+std::string YieldingManifest(const std::string& resource, const std::string& inputs);
 
 // What a call that the server refused came back with.
 struct Answer {
@@ -42,6 +47,9 @@ class RunningServer {
   // Before Listen().
   void AllowSharedMemory() { allows_shared_memory_ = true; }
 
+  // Before Listen(); the path is that of the folder anyway.
+  void Control(ControlOptions control) { control_ = std::move(control); }
+
   // Both fail the test when the server does not.
   void Listen(int interpreters = 2);
   void Load();
@@ -51,12 +59,15 @@ class RunningServer {
   [[nodiscard]] ServerOptions options() const;
   [[nodiscard]] std::shared_ptr<grpc::Channel> NewChannel() const;
   [[nodiscard]] Stub& stub() { return *stub_; }
+  // As ServerReady says; fails the test when it says nothing.
+  [[nodiscard]] bool IsReady();
   [[nodiscard]] Answer Infer(const ModelInferRequest& request);
 
  private:
   TemporaryFolder folder_;
   int interpreters_ = 2;
   bool allows_shared_memory_ = false;
+  ControlOptions control_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Stub> stub_;
 };

@@ -23,8 +23,7 @@ pytestmark = pytest.mark.integration
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A client of one server that has all of them.
 
-    One interpreter, since some models count their calls: with two, each replica would count
-    its own.
+    One interpreter, and no call before the first request, since some models count their calls.
     """
     repository = tmp_path_factory.mktemp("repository")
     for architecture in ARCHITECTURES:
@@ -32,6 +31,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         folder = repository / architecture.name / "1"
         folder.mkdir(parents=True)
         package(model, folder / "model.pt", name=architecture.name, example_inputs=example)
+        (folder.parent / "config.yaml").write_text("warmup_calls: 0")
     with (
         Server(repository, interpreters=1, intra_op_threads=1, start_timeout_s=300) as server,
         Client(server.url) as running,

@@ -1,0 +1,158 @@
+#include "server/model_loader.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/model_registry.h"
+#include "server/model_repository.h"
+#include "server/model_settings.h"
+#include "server/model_stream.h"
+#include "server/padding.h"
+#include "server/padding_settings.h"
+#include "server/request_queue.h"
+#include "server/timer.h"
+#include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/manifest.h"
+#include "torchdeploy/obj.h"
+#include "torchdeploy/package.h"
+#include "torchdeploy/replicated_obj.h"
+#include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
+
+namespace torchdeploy::server {
+
+namespace {
+
+Status Prefixed(const std::string& prefix, const Status& status) {
+  return {status.code(), prefix + ": " + status.message(), status.type(), status.traceback()};
+}
+
+Status CheckBatching(const BatchSettings& batching, const std::optional<Manifest>& manifest) {
+  if (batching.most_rows == 1 || (manifest && manifest->batch_dimension == 0)) {
+    return {};
+  }
+  return {Code::kInvalidArgument, "batching.max_size is " + std::to_string(batching.most_rows) +
+                                      ", but the archive's manifest does not have "
+                                      "batch_dimension 0"};
+}
+
+// Keyword arguments that the model has taken before. Of what is no dict by name, a call that fails.
+Result<Kwargs> ExampleIn(size_t slot, const ReplicatedObj& example) {
+  const Result<InterpreterSession> session = example.AcquireSession(slot);
+  if (!session.ok()) {
+    return session.status();
+  }
+  const Result<Value> value = session->self().ToValue();
+  if (!value.ok()) {
+    return value.status();
+  }
+  const Dict* inputs = value->get<Dict>();
+  Kwargs example_inputs;
+  for (const auto& [key, input] : inputs != nullptr ? *inputs : Dict()) {
+    const auto* name = key.get<std::string>();
+    example_inputs.emplace_back(name != nullptr ? *name : "", input);
+  }
+  return example_inputs;
+}
+
+Status CallMethod(const Obj& entry, const char* name, const Kwargs& inputs) {
+  constexpr int64_t kStreamOfNobody = 0;
+  const Result<Obj> method = entry.Attribute(name);
+  return method.ok() ? method->Call({kStreamOfNobody}, inputs).status() : method.status();
+}
+
+Status BeginAndEnd(const Obj& entry, const Kwargs& inputs) {
+  const Status begun = CallMethod(entry, ModelStream::kBegin, inputs);
+  return begun.ok() ? CallMethod(entry, ModelStream::kEnd, {}) : begun;
+}
+
+Status WarmUpIn(size_t slot, const ReplicatedObj& entry, const Kwargs& inputs, int64_t calls,
+                bool yields) {
+  const Result<InterpreterSession> session = entry.AcquireSession(slot);
+  if (!session.ok()) {
+    return session.status();
+  }
+  Status status;
+  for (int64_t i = 0; status.ok() && i < calls; ++i) {
+    status =
+        yields ? BeginAndEnd(session->self(), inputs) : session->self().Call({}, inputs).status();
+  }
+  return status.ok() ? status
+                     : Prefixed("the call that warms it up, with the archive's example", status);
+}
+
+Status WarmUp(const Package& package, const ReplicatedObj& entry, int64_t calls) {
+  const std::optional<Manifest>& manifest = package.manifest();
+  if (calls == 0 || !manifest || !manifest->example) {
+    return {};
+  }
+  const ReplicatedObj example =
+      package.LoadPickle(manifest->example->package, manifest->example->resource);
+  for (size_t slot = 0; slot < entry.num_interpreters(); ++slot) {
+    const Result<Kwargs> inputs = ExampleIn(slot, example);
+    if (!inputs.ok()) {
+      return inputs.status();
+    }
+    if (Status status = WarmUpIn(slot, entry, *inputs, calls, manifest->yields); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+ModelLoader::ModelLoader(const InterpreterManager& manager, std::shared_ptr<Timer> timer)
+    : manager_(manager), timer_(std::move(timer)) {}
+
+Result<std::shared_ptr<const Model>> ModelLoader::Load(const std::string& name,
+                                                       const ArchiveLocation& archive,
+                                                       const ModelSettings& settings) const {
+  Result<Model> model = LoadUnprefixed(name, archive, settings);
+  if (!model.ok()) {
+    return Prefixed(archive.path, model.status());
+  }
+  return std::make_shared<const Model>(*std::move(model));
+}
+
+Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const ArchiveLocation& archive,
+                                          const ModelSettings& settings) const {
+  const Result<Package> package = manager_.LoadPackage(archive.path);
+  if (!package.ok()) {
+    return package.status();
+  }
+  std::optional<Manifest> manifest = package->manifest();
+  if (Status status = CheckBatching(settings.queue.batching, manifest); !status.ok()) {
+    return status;
+  }
+  Result<Padding> padding = CheckPadding(settings.padding, manifest);
+  if (!padding.ok()) {
+    return padding.status();
+  }
+  HideLengths(*padding, manifest);
+  QueueSettings queue = settings.queue;
+  queue.batching.padding = *std::move(padding);
+  ReplicatedObj entry = package->LoadEntry();
+  Status status = entry.LoadEverywhere();
+  if (status.ok()) {
+    status = WarmUp(*package, entry, settings.warmup_calls);
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  const std::string stem = std::filesystem::path(archive.path).stem().string();
+  const std::string own_name = manifest ? manifest->name : stem;
+  const std::string own_version = manifest ? manifest->version : "1";
+  return Model{.name = name.empty() ? own_name : name,
+               .version = archive.version.empty() ? own_version : archive.version,
+               .manifest = std::move(manifest),
+               .queue = std::make_shared<RequestQueue>(std::move(entry), std::move(queue), timer_)};
+}
+
+}  // namespace torchdeploy::server
