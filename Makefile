@@ -9,9 +9,9 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 JOBS ?= 2
 
 SOURCES := $(shell find CMakeLists.txt cmake examples interpreter_lib runtime server python tests/cpp tests/fakes \
-	tests/CMakeLists.txt benchmarks/CMakeLists.txt benchmarks/call_overhead.cc pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
+	tests/CMakeLists.txt benchmarks/CMakeLists.txt $(wildcard benchmarks/*.cc) pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
-.PHONY: help demo test lint bench soak clean test-cpp test-python test-sanitizers
+.PHONY: help demo test lint bench soak fuzz clean test-cpp test-python test-sanitizers test-fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -20,7 +20,7 @@ help: ## Show this list.
 demo: $(VENV)/.installed ## Serve a real sentence embedding model and check its answers.
 	python scripts/demo.py
 
-test: test-cpp test-python test-sanitizers ## Run every test.
+test: test-cpp test-python test-sanitizers test-fuzz ## Run every test.
 
 test-cpp: $(VENV)/.installed
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --timeout 300
@@ -34,6 +34,9 @@ test-sanitizers: $(VENV)/.requirements
 	  cmake --build --preset $$preset --parallel $(JOBS) >>build/$$preset.log && \
 	  ctest --preset $$preset --parallel $(JOBS) || { tail -n 40 build/$$preset.log; exit 1; }; \
 	done
+
+test-fuzz:
+	$(MAKE) fuzz RUNS=100000 SEED=1
 
 lint: $(VENV)/.requirements ## Check style, types, layering and the usual mistakes.
 	ruff check .
@@ -61,6 +64,13 @@ build/perf_analyzer: $(VENV)/.requirements
 	pip install --quiet --disable-pip-version-check --no-deps --target $@ \
 	  tritonclient==2.50.0 nvidia-cuda-runtime-cu12==12.9.79
 	touch $@
+
+RUNS ?= 1000000
+SEED ?= 0
+fuzz: $(VENV)/.requirements ## Give the server's decoders RUNS (1000000) generated inputs (docs/testing.md).
+	cmake --preset fuzz -DPython_EXECUTABLE=$(CURDIR)/$(VENV)/bin/python >build/fuzz.log
+	cmake --build --preset fuzz --parallel $(JOBS) >>build/fuzz.log || { tail -n 40 build/fuzz.log; exit 1; }
+	scripts/run_fuzzers.sh $(RUNS) $(SEED)
 
 clean: ## Remove everything that was built; the virtual environment stays.
 	rm -rf build
