@@ -24,6 +24,9 @@ MEASURES = (
     "weights_of_replicas",
     "latency_while_adding",
     "thread_scaling",
+    "server_speed",
+    "server_batching",
+    "idle_connections",
 )
 TABLE_WIDTH = 150
 

@@ -1,4 +1,4 @@
-"""What the kernel says about the memory of this process."""
+"""What the kernel says about the memory of this process, or of another one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def private_dirty_mb() -> float:
     return _rollup("Private_Dirty")
 
 
-def pss_mb() -> float:
-    """This process's share of memory: a page that n mappings hold counts 1/n in each."""
-    return _rollup("Pss")
+def pss_mb(process: int | str = "self") -> float:
+    """A process's share of memory: a page that n mappings hold counts 1/n in each."""
+    return _rollup("Pss", process)
 
 
 def resident_mb() -> float:
@@ -34,9 +34,9 @@ def private_code_mb() -> float:
     return kb / 1024
 
 
-def _rollup(name: str) -> float:
-    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+def _rollup(name: str, process: int | str = "self") -> float:
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
-    message = f"/proc/self/smaps_rollup has no {name}"
+    message = f"/proc/{process}/smaps_rollup has no {name}"
     raise KeyError(message)
