@@ -1,10 +1,12 @@
 #include "server/command_line.h"
 
 #include <chrono>
+#include <climits>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "server/log.h"
 #include "server/model_control.h"
 #include "server/server.h"
 #include "server/version.h"
@@ -22,6 +24,12 @@ constexpr int kHighestPort = 65535;
 constexpr int kLongestQueue = 1'000'000;
 constexpr double kShortestPollS = 0.1;
 constexpr double kLongestPollS = 86'400;
+constexpr double kLongestDrainS = 86'400;
+
+std::chrono::milliseconds Milliseconds(double seconds) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(seconds));
+}
 
 void AddListening(CLI::App& app, ServerOptions& options) {
   app.add_option("--host", options.host, "address to listen on")->capture_default_str();
@@ -52,14 +60,49 @@ void AddModels(CLI::App& app, ControlOptions& options) {
                  "repeatable")
       ->allow_extra_args(false);
   const auto set_interval = [&options](double seconds) {
-    options.poll_interval = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::duration<double>(seconds));
+    options.poll_interval = Milliseconds(seconds);
   };
   app.add_option_function<double>("--poll-interval-s", set_interval,
                                   "seconds between two looks at the folder with --model-control "
                                   "poll")
       ->default_str("15")
       ->check(CLI::Range(kShortestPollS, kLongestPollS));
+}
+
+void AddSecurity(CLI::App& app, ServerOptions& options) {
+  app.add_option("--tls-cert", options.tls.certificate,
+                 "the server's certificate (PEM): connections are then encrypted");
+  app.add_option("--tls-key", options.tls.key, "its key (PEM)");
+  app.add_option("--tls-client-ca", options.tls.client_ca,
+                 "only clients with a certificate that one of these signed may connect (PEM)");
+  app.add_option("--tokens", options.tokens,
+                 "a file with the tokens that clients must have: inference, model_control, "
+                 "statistics; needs TLS");
+  app.add_option("--max-request-bytes", options.most_request_bytes, "a larger request is refused")
+      ->capture_default_str()
+      ->check(CLI::Range(1, INT_MAX));
+  app.add_option("--max-bytes-in-flight", options.most_bytes_in_flight,
+                 "of all requests that are not answered; more are refused; 0 is no limit")
+      ->capture_default_str();
+}
+
+void AddOperations(CLI::App& app, CommandLine& command_line) {
+  app.add_option("--metrics-port", command_line.server.metrics_port,
+                 "serve Prometheus metrics on this port, over HTTP; 0 takes a free one")
+      ->check(CLI::Range(0, kHighestPort));
+  const std::map<std::string, LogFormat> formats = {{"text", LogFormat::kText},
+                                                    {"json", LogFormat::kJson}};
+  app.add_option("--log-format", command_line.log_format, "text, or JSON, one object a line")
+      ->default_str("text")
+      ->transform(CLI::CheckedTransformer(formats));
+  const auto set_grace = [&command_line](double seconds) {
+    command_line.drain_grace = Milliseconds(seconds);
+  };
+  app.add_option_function<double>("--drain-grace-s", set_grace,
+                                  "seconds that requests have to end on SIGTERM; then they are "
+                                  "cancelled")
+      ->default_str("30")
+      ->check(CLI::Range(0.0, kLongestDrainS));
 }
 
 void AddRuntime(CLI::App& app, Options& options) {
@@ -82,13 +125,16 @@ void AddRuntime(CLI::App& app, Options& options) {
 
 }  // namespace
 
-std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv, int* exit_code) {
-  ServerOptions options;
+std::optional<CommandLine> ParseCommandLine(int argc, const char* const* argv, int* exit_code) {
+  CommandLine command_line;
+  ServerOptions& options = command_line.server;
   CLI::App app("Serves PyTorch models over the Open Inference Protocol (gRPC).",
                "torchdeploy-server");
   app.set_version_flag("--version", kVersion);
   AddModels(app, options.models);
   AddListening(app, options);
+  AddSecurity(app, options);
+  AddOperations(app, command_line);
   AddRuntime(app, options.runtime);
   try {
     app.parse(argc, argv);
@@ -96,7 +142,7 @@ std::optional<ServerOptions> ParseCommandLine(int argc, const char* const* argv,
     *exit_code = app.exit(error) == 0 ? 0 : kUsageError;
     return std::nullopt;
   }
-  return options;
+  return command_line;
 }
 
 }  // namespace torchdeploy::server

@@ -11,6 +11,7 @@
 
 #include "server/arguments.h"
 #include "server/inference_statistics.h"
+#include "server/log.h"
 #include "server/model_registry.h"
 #include "server/model_stream.h"
 #include "server/queued_request.h"
@@ -31,11 +32,12 @@ namespace torchdeploy::server {
 
 Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request,
                      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-                     const SharedMemoryRegions& regions, Done done)
+                     const SharedMemoryRegions& regions, const Log& log, Done done)
     : request_(std::move(request)),
       response_(response),
       model_(std::move(model)),
       regions_(regions),
+      log_(log),
       done_(std::move(done)) {}
 
 void Inference::Begin() {
@@ -184,7 +186,8 @@ void Inference::Finish(const Status& status, Part part) {
   if (status.ok()) {
     model_->statistics->RecordSuccess(times_, begin_, end);
   } else {
-    model_->statistics->RecordFailure(begin_, end);
+    model_->statistics->RecordFailure(status.code(), begin_, end);
+    log_.Failure({model_->name, model_->version, request_->id(), status});
   }
   done_(status, part);
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "server/log.h"
 #include "server/model_registry.h"
 #include "server/model_stream.h"
 #include "server/queued_request.h"
@@ -37,10 +38,11 @@ class Inference : public std::enable_shared_from_this<Inference> {
   // come within Begin(), Next() or EndEarly().
   using Done = std::function<void(const Status&, Part)>;
 
-  // `regions` outlive this; `response` lives until `done` has been called for the last time.
+  // `regions` and `log` outlive this; `response` lives until `done` has been called for the last
+  // time.
   Inference(std::shared_ptr<const inference::ModelInferRequest> request,
             inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-            const SharedMemoryRegions& regions, Done done);
+            const SharedMemoryRegions& regions, const Log& log, Done done);
 
   // Once. `done` is called exactly once, unless the model yields.
   void Begin();
@@ -66,6 +68,7 @@ class Inference : public std::enable_shared_from_this<Inference> {
   inference::ModelInferResponse* const response_;
   const std::shared_ptr<const Model> model_;
   const SharedMemoryRegions& regions_;
+  const Log& log_;
   const Done done_;
   const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
 

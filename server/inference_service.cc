@@ -9,6 +9,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/log.h"
 #include "server/model_control.h"
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
@@ -47,9 +48,11 @@ grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const
 
 }  // namespace
 
-InferenceService::InferenceService(const ModelRegistry& registry, bool allow_shared_memory)
+InferenceService::InferenceService(const ModelRegistry& registry, Options options)
     : registry_(registry),
-      regions_(allow_shared_memory ? "" : kSharedMemoryIsOff),
+      log_(std::move(options.log)),
+      gate_(options.most_bytes_in_flight),
+      regions_(options.allow_shared_memory ? "" : kSharedMemoryIsOff),
       none_for_others_(kSharedMemoryIsLocal) {
   SetMessageAllocatorFor_ModelInfer(&allocator_);
 }
@@ -61,21 +64,15 @@ void InferenceService::Open(ModelControl& control) {
 
 Result<ModelControl*> InferenceService::Control() {
   if (gate_.state() != ServingGate::State::kOpen) {
-    return WhyClosed();
+    return gate_.WhyClosed();
   }
   return control_.load();
-}
-
-Status InferenceService::WhyClosed() const {
-  return {Code::kUnavailable, gate_.state() == ServingGate::State::kClosed
-                                  ? "the server is stopping"
-                                  : "the server is still loading its models"};
 }
 
 Result<std::shared_ptr<const Model>> InferenceService::FindLoaded(
     const std::string& name, const std::string& version) const {
   if (gate_.state() == ServingGate::State::kLoading) {
-    return WhyClosed();
+    return gate_.WhyClosed();
   }
   return registry_.Find(name, version);
 }
@@ -86,16 +83,16 @@ SharedMemoryRegions& InferenceService::RegionsOf(const grpc::CallbackServerConte
 }
 
 Result<Admission> InferenceService::Admit(const inference::ModelInferRequest& request) {
-  std::unique_ptr<ServingGate::Pass> pass = gate_.Enter();
-  if (pass == nullptr) {
-    return WhyClosed();
-  }
+  Result<std::unique_ptr<ServingGate::Pass>> pass =
+      gate_.Enter(gate_.counts_bytes() ? request.ByteSizeLong() : 0);
   Result<std::shared_ptr<const Model>> model =
-      registry_.Find(request.model_name(), request.model_version());
+      pass.ok() ? registry_.Find(request.model_name(), request.model_version())
+                : Result<std::shared_ptr<const Model>>(pass.status());
   if (!model.ok()) {
+    log_.Failure({request.model_name(), request.model_version(), request.id(), model.status()});
     return model.status();
   }
-  return Admission{std::move(pass), *std::move(model)};
+  return Admission{*std::move(pass), *std::move(model)};
 }
 
 grpc::ServerUnaryReactor* InferenceService::ServerLive(
@@ -166,14 +163,14 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
   messages->Hold(std::move(admission->pass));
   return UnaryInfer::Begin(context, messages->shared_request(), response,
-                           std::move(admission->model), RegionsOf(*context));
+                           std::move(admission->model), RegionsOf(*context), log_);
 }
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
   return StreamInfer::Begin(
       context, [this](const inference::ModelInferRequest& request) { return Admit(request); },
-      RegionsOf(*context));
+      RegionsOf(*context), log_);
 }
 
 grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryStatus(

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/log.h"
 #include "server/model_control.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
@@ -23,15 +25,23 @@ namespace torchdeploy::server {
 // Source: the protocol, /docs/protocol.md for what is decided where it is silent.
 class InferenceService final : public inference::GRPCInferenceService::CallbackService {
  public:
+  struct Options {
+    bool allow_shared_memory = false;
+    size_t most_bytes_in_flight = 0;  // Of requests; 0: no limit.
+    Log log = {};
+  };
+
   // `registry` outlives the service.
-  InferenceService(const ModelRegistry& registry, bool allow_shared_memory);
+  InferenceService(const ModelRegistry& registry, Options options);
 
   // To be called once the models of the start are in the registry: until then none is ready.
   // `control` outlives the service.
   void Open(ModelControl& control);
 
-  // Refuses inferences from now on, and returns when those that were let in have been answered.
-  void CloseAndWait() { gate_.CloseAndWait(); }
+  // Refuses inferences from now on. As ServingGate::CloseAndWait().
+  bool CloseAndWait(ServingGate::TimePoint latest = ServingGate::TimePoint::max()) {
+    return gate_.CloseAndWait(latest);
+  }
 
   grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
                                        const inference::ServerLiveRequest* request,
@@ -95,20 +105,20 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
       inference::RepositoryModelUnloadResponse* response) override;
 
  private:
-  [[nodiscard]] Status WhyClosed() const;
   // As the registry, and kUnavailable while models are loaded.
   [[nodiscard]] Result<std::shared_ptr<const Model>> FindLoaded(const std::string& name,
                                                                 const std::string& version) const;
 
   // Those that the client may use.
   SharedMemoryRegions& RegionsOf(const grpc::CallbackServerContext& context);
-  // kUnavailable unless the gate is open; else as the registry.
+  // As the gate, then as the registry.
   Result<Admission> Admit(const inference::ModelInferRequest& request);
 
   // kUnavailable unless the gate is open.
   Result<ModelControl*> Control();
 
   const ModelRegistry& registry_;
+  const Log log_;
   ServingGate gate_;
   std::atomic<ModelControl*> control_ = nullptr;
   SharedMemoryRegions regions_;

@@ -1,10 +1,13 @@
 #include "server/inference_statistics.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
 #include "server/request_times.h"
+#include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
 
@@ -13,9 +16,12 @@ namespace {
 using TimePoint = RequestTimes::TimePoint;
 
 void Add(CountedDuration& sum, TimePoint begin, TimePoint end) {
-  ++sum.count;
-  sum.ns += static_cast<uint64_t>(
+  const auto ns = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
+  const auto* const bound = std::ranges::lower_bound(kDurationBoundsNs, ns);
+  ++sum.count;
+  sum.ns += ns;
+  ++sum.by_bound[static_cast<size_t>(bound - kDurationBoundsNs.begin())];
 }
 
 void Add(CallDurations& sum, const RequestTimes& times, TimePoint end) {
@@ -39,8 +45,9 @@ void InferenceStatistics::RecordSuccess(const RequestTimes& times, TimePoint beg
   }
 }
 
-void InferenceStatistics::RecordFailure(TimePoint begin, TimePoint end) {
+void InferenceStatistics::RecordFailure(Code code, TimePoint begin, TimePoint end) {
   const std::lock_guard lock(mutex_);
+  ++sum_.failures[code];
   Add(sum_.failure, begin, end);
 }
 

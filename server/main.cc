@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "server/command_line.h"
+#include "server/log.h"
 #include "server/name_list.h"
 #include "server/server.h"
 #include "torchdeploy/process_exit.h"
@@ -71,6 +73,10 @@ void PrintReady(const Server& server) {
   const std::vector<std::string> models = server.models().Names();
   const std::string names = models.empty() ? "no model yet" : JoinNames(models);
   const size_t count = server.num_interpreters();
+  if (!server.metrics_address().empty()) {
+    std::printf("torchdeploy: metrics on http://%s/metrics\n", server.metrics_address().c_str());
+  }
+  // The last: who waits for the server waits for this line.
   std::printf("torchdeploy: serving %s on %s with %zu interpreter%s\n", names.c_str(),
               server.address().c_str(), count, count == 1 ? "" : "s");
   std::fflush(stdout);
@@ -81,17 +87,43 @@ void PrintError(const Status& status) {
                status.traceback().c_str());
 }
 
-void PrintLine(const std::string& line) {
-  std::fprintf(stderr, "torchdeploy: %s\n", line.c_str());
+void WriteLine(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
 }
 
-[[noreturn]] void Run(ServerOptions options) {
+// Requests that are cancelled have this long to end, then the process does: native code cannot be
+// interrupted.
+constexpr std::chrono::seconds kCancelGrace{5};
+
+void EndAfter(std::chrono::milliseconds delay, const Log& log) {
+  std::thread([delay, log] {
+    std::this_thread::sleep_for(delay);
+    log.Event("a model's code does not end; the process does");
+    _exit(1);
+  }).detach();
+}
+
+// Whether all that was accepted was answered.
+bool Drain(Server& server, const CommandLine& command_line) {
+  EndAfter(command_line.drain_grace + kCancelGrace, command_line.server.log);
+  const bool is_in_time = server.Drain(command_line.drain_grace);
+  if (!is_in_time) {
+    command_line.server.log.Event(
+        "requests that were not answered within --drain-grace-s were "
+        "cancelled");
+  }
+  return is_in_time;
+}
+
+[[noreturn]] void Run(CommandLine command_line) {
   // A model that writes to a dead subprocess must not end the server.
   signal(SIGPIPE, SIG_IGN);
   const sigset_t signals = BlockSignals();
-  options.runtime.log = PrintLine;
-  options.models.log = PrintLine;
-  Result<std::unique_ptr<Server>> listening = Server::Listen(std::move(options));
+  const Log log(command_line.log_format, WriteLine);
+  command_line.server.log = log;
+  command_line.server.runtime.log = [log](const std::string& line) { log.Event(line); };
+  command_line.server.models.log = command_line.server.runtime.log;
+  Result<std::unique_ptr<Server>> listening = Server::Listen(command_line.server);
   if (!listening.ok()) {
     PrintError(listening.status());
     ExitProcess(1);
@@ -115,8 +147,8 @@ void PrintLine(const std::string& line) {
     PrintError(loaded);
   }
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // A second signal ends it at once.
-  server.Drain();
-  ExitProcess(loaded.ok() ? 0 : 1);
+  const bool is_in_time = Drain(server, command_line);
+  ExitProcess(loaded.ok() && is_in_time ? 0 : 1);
 }
 
 }  // namespace
@@ -126,10 +158,10 @@ int main(int argc, char** argv) {
   // Errors are told by us, in one line that names the cause.
   setenv("GRPC_VERBOSITY", "NONE", 0);  // NOLINT(concurrency-mt-unsafe): no thread yet.
   int exit_code = 0;
-  std::optional<torchdeploy::server::ServerOptions> options =
+  std::optional<torchdeploy::server::CommandLine> command_line =
       torchdeploy::server::ParseCommandLine(argc, argv, &exit_code);
-  if (!options) {
+  if (!command_line) {
     return exit_code;
   }
-  torchdeploy::server::Run(*std::move(options));
+  torchdeploy::server::Run(*std::move(command_line));
 }

@@ -19,6 +19,7 @@
 #include "server/model_settings.h"
 #include "server/request_queue.h"
 #include "server/served_models.h"
+#include "server/text_file.h"
 #include "server/timer.h"
 #include "server/worker.h"
 #include "torchdeploy/status.h"
@@ -46,7 +47,7 @@ Result<SettingsText> SettingsOf(const ModelFolder& folder) {
   if (folder.settings.empty()) {
     return SettingsText{"model '" + folder.name + "'", ""};
   }
-  Result<std::string> text = ReadSettingsText(folder.settings);
+  Result<std::string> text = ReadTextFile(folder.settings);
   if (!text.ok()) {
     return text.status();
   }

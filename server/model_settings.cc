@@ -4,9 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <stdexcept>
@@ -252,15 +250,6 @@ void ReadAll(const YAML::Node& node, ModelSettings& settings) {
 }
 
 }  // namespace
-
-Result<std::string> ReadSettingsText(const std::string& file) {
-  std::ifstream stream(file);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream) {
-    return Status(Code::kPermissionDenied, file + ": cannot be read");
-  }
-  return text;
-}
 
 Status ParseModelSettings(const std::string& text, const std::string& place,
                           ModelSettings* settings) {

@@ -19,9 +19,6 @@ struct ModelSettings {
   int64_t warmup_calls = 1;
 };
 
-// kPermissionDenied, naming the file, when it cannot be read.
-Result<std::string> ReadSettingsText(const std::string& file);
-
 // Replaces in `settings` what the text says, in YAML or JSON. kInvalidArgument, naming `place`, key
 // and value, for what is no YAML, for an unknown key, with the nearest known one, and for a value
 // that is not allowed.

@@ -37,6 +37,7 @@ using Input = ModelInferRequest::InferInputTensor;
 
 constexpr const char* kPositionalPrefix = "INPUT__";
 constexpr int kMostDimensions = 64;  // As in torch.
+constexpr int kMostInputs = 1024;
 
 Status Invalid(const std::string& message) {
   return {Code::kInvalidArgument, message};
@@ -117,7 +118,11 @@ Status CheckNames(const ModelInferRequest& request, const Manifest& manifest) {
   return {};
 }
 
-Status CheckUnique(const ModelInferRequest& request) {
+Status CheckInputs(const ModelInferRequest& request) {
+  if (request.inputs_size() > kMostInputs) {
+    return Invalid("the request has " + std::to_string(request.inputs_size()) + " inputs; " +
+                   std::to_string(kMostInputs) + " are the most");
+  }
   std::set<std::string> names;
   for (const Input& input : request.inputs()) {
     if (!names.insert(input.name()).second) {
@@ -265,7 +270,7 @@ Result<Arguments> DecodeRequest(const std::shared_ptr<const ModelInferRequest>& 
                                 const std::optional<Manifest>& manifest,
                                 const SharedMemoryRegions& regions) {
   RawContentsReader contents(request, regions);
-  Status status = CheckUnique(*request);
+  Status status = CheckInputs(*request);
   if (status.ok() && manifest) {
     status = CheckNames(*request, *manifest);
   }

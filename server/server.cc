@@ -3,7 +3,9 @@
 #include <chrono>
 #include <climits>
 #include <cstddef>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,13 +13,21 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "server/access_tokens.h"
 #include "server/health.h"
+#include "server/inference_service.h"
 #include "server/listen_address.h"
+#include "server/metrics.h"
 #include "server/model_control.h"
 #include "server/model_loader.h"
+#include "server/serving_gate.h"
+#include "server/text_file.h"
 #include "server/timer.h"
+#include "server/tls.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/status.h"
+
+#include <prometheus/exposer.h>
 
 namespace torchdeploy::server {
 
@@ -26,10 +36,45 @@ namespace {
 constexpr std::chrono::milliseconds kStreamGrace{500};
 constexpr int kShortestPingIntervalMs = 1000;
 
+Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerOptions& options) {
+  Result<std::shared_ptr<grpc::ServerCredentials>> credentials = MakeServerCredentials(options.tls);
+  if (!credentials.ok() || options.tokens.empty()) {
+    return credentials;
+  }
+  if (options.tls.certificate.empty()) {
+    return Status(Code::kInvalidArgument,
+                  "tokens are asked for without a TLS certificate: anybody on the way could read "
+                  "them");
+  }
+  const Result<std::string> text = ReadTextFile(options.tokens);
+  Result<AccessTokens> tokens =
+      text.ok() ? AccessTokens::Parse(*text, options.tokens) : Result<AccessTokens>(text.status());
+  if (!tokens.ok()) {
+    return tokens.status();
+  }
+  (*credentials)->SetAuthMetadataProcessor(MakeAuthProcessor(*std::move(tokens)));
+  return credentials;
+}
+
+// ": REASON", or nothing when none is known.
+std::string WhyNot(const ServerOptions& options) {
+  const std::string why = WhyNotBound(options.host, options.port);
+  if (!why.empty()) {
+    return ": " + why;
+  }
+  return options.tls.certificate.empty()
+             ? ""
+             : ": " + options.tls.certificate + " and " + options.tls.key +
+                   " are not a TLS certificate and its key in PEM";
+}
+
 }  // namespace
 
 Server::Server(ServerOptions options)
-    : options_(std::move(options)), service_(registry_, options_.allow_shared_memory) {}
+    : options_(std::move(options)),
+      service_(registry_, {.allow_shared_memory = options_.allow_shared_memory,
+                           .most_bytes_in_flight = options_.most_bytes_in_flight,
+                           .log = options_.log}) {}
 
 Server::~Server() {
   Drain();
@@ -39,22 +84,27 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
   if (Status status = ModelControl::Check(options.models); !status.ok()) {
     return status;
   }
-  std::unique_ptr<Server> server(new Server(std::move(options)));
-  if (Status status = server->Bind(); !status.ok()) {
-    return status;
+  const Result<std::shared_ptr<grpc::ServerCredentials>> credentials = MakeCredentials(options);
+  if (!credentials.ok()) {
+    return credentials.status();
   }
-  return server;
+  std::unique_ptr<Server> server(new Server(std::move(options)));
+  Status status = server->Bind(*credentials);
+  if (status.ok()) {
+    status = server->BindMetrics();
+  }
+  return status.ok() ? Result(std::move(server)) : Result<std::unique_ptr<Server>>(status);
 }
 
-Status Server::Bind() {
+Status Server::Bind(const std::shared_ptr<grpc::ServerCredentials>& credentials) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   const std::string wanted = ListenAddress(options_.host, options_.port);
   int port = 0;
-  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(wanted, credentials, &port);
   builder.RegisterService(&service_);
-  builder.SetMaxReceiveMessageSize(INT_MAX);
+  builder.SetMaxReceiveMessageSize(options_.most_request_bytes);
   builder.SetMaxSendMessageSize(INT_MAX);
   // Two servers on one port would each get a part of the requests.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -63,12 +113,29 @@ Status Server::Bind() {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   grpc_server_ = builder.BuildAndStart();
   if (grpc_server_ == nullptr || port == 0) {
-    const std::string why = WhyNotBound(options_.host, options_.port);
-    return {Code::kUnavailable, "cannot listen on " + wanted + (why.empty() ? "" : ": " + why)};
+    return {Code::kUnavailable, "cannot listen on " + wanted + WhyNot(options_)};
   }
   address_ = ListenAddress(options_.host, port);
   health_ = std::make_unique<Health>(*grpc_server_->GetHealthCheckService());
   control_ = std::make_unique<ModelControl>(options_.models, registry_, *health_);
+  return {};
+}
+
+Status Server::BindMetrics() {
+  if (!options_.metrics_port) {
+    return {};
+  }
+  metrics_ = std::make_shared<Metrics>(registry_);
+  const std::string wanted = ListenAddress(options_.host, *options_.metrics_port);
+  try {
+    metrics_exposer_ = std::make_unique<prometheus::Exposer>(wanted);
+    metrics_exposer_->RegisterCollectable(metrics_);
+  } catch (const std::exception& error) {
+    const std::string why = WhyNotBound(options_.host, *options_.metrics_port);
+    return {Code::kUnavailable,
+            "cannot serve metrics on " + wanted + ": " + (why.empty() ? error.what() : why)};
+  }
+  metrics_address_ = ListenAddress(options_.host, metrics_exposer_->GetListeningPorts().front());
   return {};
 }
 
@@ -85,6 +152,9 @@ Status Server::Load() {
   }
   timer_ = *std::move(timer);
   loader_ = std::make_unique<ModelLoader>(*manager_, timer_);
+  if (metrics_ != nullptr) {
+    metrics_->Watch(*manager_);
+  }
   if (Status status = control_->Begin(*loader_, timer_); !status.ok()) {
     return status;
   }
@@ -93,13 +163,19 @@ Status Server::Load() {
   return {};
 }
 
-void Server::Drain() {
+bool Server::Drain(std::optional<std::chrono::milliseconds> grace) {
+  bool is_in_time = true;
   if (grpc_server_ != nullptr) {
     health_->Close();
     for (const auto& model : registry_.All()) {
       model->queue->Hurry();
     }
-    service_.CloseAndWait();
+    is_in_time = service_.CloseAndWait(grace ? std::chrono::steady_clock::now() + *grace
+                                             : ServingGate::TimePoint::max());
+    if (!is_in_time) {
+      grpc_server_->Shutdown(std::chrono::system_clock::now());  // Cancels them.
+      service_.CloseAndWait();
+    }
     control_->End();
     // What is still open are streams (health, reflection), which clients may never end.
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
@@ -108,6 +184,7 @@ void Server::Drain() {
   if (manager_ != nullptr) {
     manager_->Close();
   }
+  return is_in_time;
 }
 
 size_t Server::num_interpreters() const {

@@ -1,21 +1,29 @@
 // A server from its start to its end.
 #pragma once
 
+#include <chrono>
+#include <climits>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <grpcpp/grpcpp.h>
 
 #include "server/health.h"
 #include "server/inference_service.h"
+#include "server/log.h"
+#include "server/metrics.h"
 #include "server/model_control.h"
 #include "server/model_loader.h"
 #include "server/model_registry.h"
 #include "server/timer.h"
+#include "server/tls.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
+
+#include <prometheus/exposer.h>
 
 namespace torchdeploy::server {
 
@@ -23,7 +31,15 @@ struct ServerOptions {
   ControlOptions models;
   std::string host = "127.0.0.1";
   int port = 8001;  // 0: any that is free.
+  TlsOptions tls = {};
+  // A file of AccessTokens; empty: everybody may do all that the server does. REQUIRES: with TLS.
+  std::string tokens = {};
+  // Of Prometheus, over HTTP, on the same host; 0: any that is free.
+  std::optional<int> metrics_port = {};
   bool allow_shared_memory = false;
+  int most_request_bytes = INT_MAX;
+  size_t most_bytes_in_flight = 0;  // Of all requests that are not answered; 0: no limit.
+  Log log = {};
   Options runtime;
 };
 
@@ -31,8 +47,9 @@ struct ServerOptions {
 // (for "" and each model's name) and server reflection.
 class Server {
  public:
-  // Binds the port, and answers that it is live and not ready yet.
-  // kUnavailable when the port cannot be bound; otherwise as ModelControl::Check().
+  // Binds the ports, and answers that it is live and not ready yet.
+  // kUnavailable when a port cannot be bound; otherwise as ModelControl::Check(),
+  // MakeServerCredentials() and AccessTokens::Parse().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
@@ -44,20 +61,25 @@ class Server {
   Status Load();
 
   // Refuses new requests, returns when every accepted one has been answered, and then ends
-  // open streams (health, reflection).
-  void Drain();
+  // open streams (health, reflection). Those that are not answered after `grace` are cancelled;
+  // false if there were any. Waits for native code of theirs that does not end.
+  bool Drain(std::optional<std::chrono::milliseconds> grace = {});
 
   [[nodiscard]] const std::string& address() const { return address_; }  // "HOST:PORT"
+  // The same of the metrics; empty when there are none.
+  [[nodiscard]] const std::string& metrics_address() const { return metrics_address_; }
   [[nodiscard]] const ModelRegistry& models() const { return registry_; }
   // 0 before Load().
   [[nodiscard]] size_t num_interpreters() const;
 
  private:
   explicit Server(ServerOptions options);
-  Status Bind();
+  Status Bind(const std::shared_ptr<grpc::ServerCredentials>& credentials);
+  Status BindMetrics();
 
   const ServerOptions options_;
   std::string address_;
+  std::string metrics_address_;
   ModelRegistry registry_;
   InferenceService service_;
   std::unique_ptr<InterpreterManager> manager_;
@@ -66,6 +88,8 @@ class Server {
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<ModelControl> control_;
+  std::shared_ptr<Metrics> metrics_;
+  std::unique_ptr<prometheus::Exposer> metrics_exposer_;  // The last: its threads use the others.
 };
 
 }  // namespace torchdeploy::server

@@ -10,6 +10,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/inference.h"
+#include "server/log.h"
 #include "server/shared_memory_regions.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
@@ -58,8 +59,8 @@ void Complete(const inference::ModelInferRequest& request, const Status& status,
 }  // namespace
 
 StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit,
-                                const SharedMemoryRegions& regions) {
-  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit), regions);
+                                const SharedMemoryRegions& regions, const Log& log) {
+  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit), regions, log);
   const std::lock_guard lock(stream->mutex_);
   stream->self_ = stream;
   stream->Proceed();
@@ -67,10 +68,11 @@ StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admi
 }
 
 StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit,
-                         const SharedMemoryRegions& regions)
+                         const SharedMemoryRegions& regions, const Log& log)
     : context_(context),
       admit_(std::move(admit)),
       regions_(regions),
+      log_(log),
       ends_at_error_(EndsAtError(*context)) {}
 
 void StreamInfer::OnReadDone(bool ok) {
@@ -96,7 +98,8 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
   }
   const auto inference = std::make_shared<Inference>(
       exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
-      regions_, [self = shared_from_this(), exchange](const Status& status, Inference::Part part) {
+      regions_, log_,
+      [self = shared_from_this(), exchange](const Status& status, Inference::Part part) {
         self->Answer(exchange, status, part);
       });
   {

@@ -29,7 +29,7 @@ from torchdeploy_pkg.types import TensorSpec
 
 if TYPE_CHECKING:
     from torchdeploy_pkg.archive import inspect_archive
-    from torchdeploy_pkg.client import Client
+    from torchdeploy_pkg.client import Client, Tls
     from torchdeploy_pkg.manifest import Manifest
     from torchdeploy_pkg.packager import package
     from torchdeploy_pkg.runtime import InterpreterManager
@@ -40,6 +40,7 @@ _MODULE_OF = {
     "InterpreterManager": "runtime",
     "Manifest": "manifest",
     "Server": "server_process",
+    "Tls": "client",
     "inspect_archive": "archive",
     "package": "packager",
 }
@@ -55,6 +56,7 @@ __all__ = [
     "Server",
     "StatusError",
     "TensorSpec",
+    "Tls",
     "TorchDeployError",
     "inspect_archive",
     "package",

@@ -136,6 +136,9 @@ def inspect(archive: Path, as_json: bool) -> None:
         _print_manifest(manifest)
 
 
+_PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--interpreters", type=click.IntRange(min=1), help="[default: number of cores]")
@@ -153,28 +156,37 @@ def inspect(archive: Path, as_json: bool) -> None:
     type=click.Choice(["none", "explicit", "poll"]),
     help="Serve all models to the end, those asked for, or what the folder has.  [default: none]",
 )
-@click.option("--load-model", "load_models", multiple=True, help="With explicit: at the start.")
+@click.option("--load-model", multiple=True, help="With explicit: at the start. Repeatable.")
 @click.option("--poll-interval-s", type=click.FloatRange(min=0.1), help="With poll.  [default: 15]")
 @click.option(
     "--allow-shared-memory",
     is_flag=True,
     help="Let clients on this machine pass tensors in memory that they name.",
 )
+@click.option("--tls-cert", type=_PEM, help="The server's certificate: encrypt connections.")
+@click.option("--tls-key", type=_PEM, help="Its key.")
+@click.option("--tls-client-ca", type=_PEM, help="Ask clients for a certificate signed by these.")
+@click.option("--tokens", type=_PEM, help="File with the tokens that clients must have.")
+@click.option(
+    "--max-request-bytes", type=click.IntRange(1, 2**31 - 1), help="Refuse larger requests."
+)
+@click.option(
+    "--max-bytes-in-flight",
+    type=click.IntRange(min=0),
+    help="Of all requests that are not answered.  [default: no limit]",
+)
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics there."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
+@click.option(
+    "--drain-grace-s",
+    type=click.FloatRange(0, 86400),
+    help="Seconds that requests have to end on SIGTERM.  [default: 30]",
+)
+@click.option("--restart", is_flag=True, help="Start the server again when it dies.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for private libraries.")
-def serve(
-    path: Path,
-    interpreters: int | None,
-    port: int,
-    host: str,
-    intra_op_threads: int | None,
-    pin_cores: bool,
-    max_queue_size: int | None,
-    model_control: str | None,
-    load_models: tuple[str, ...],
-    poll_interval_s: float | None,
-    allow_shared_memory: bool,
-    cache: Path | None,
-) -> None:
+def serve(path: Path, restart: bool, **options: Any) -> None:
     """Serve PATH over gRPC (Open Inference Protocol) until Ctrl-C or SIGTERM.
 
     PATH is one archive, or a folder NAME/VERSION/*.pt. The interpreters use the packages of
@@ -184,24 +196,18 @@ def serve(
     Examples:
       torchdeploy serve net.pt
       torchdeploy serve models/ --interpreters 4 --host 0.0.0.0 --port 8001
+      torchdeploy serve models/ --restart --metrics-port 8002
     """
     from torchdeploy_pkg.server_process import server_command
+    from torchdeploy_pkg.supervisor import supervise
 
-    command = server_command(
-        path,
-        host=host,
-        port=port,
-        interpreters=interpreters,
-        intra_op_threads=intra_op_threads,
-        pin_cores=pin_cores,
-        max_queue_size=max_queue_size,
-        model_control=model_control,
-        load_models=load_models,
-        poll_interval_s=poll_interval_s,
-        allow_shared_memory=allow_shared_memory,
-        cache=cache,
-    )
-    os.execv(command[0], command)
+    command = server_command(path, **options)
+    if not restart:
+        os.execv(command[0], command)
+    if options["port"] == 0:
+        msg = "--restart needs a --port other than 0: clients could not find the new server"
+        raise click.UsageError(msg)
+    sys.exit(supervise(command))
 
 
 @main.command()
@@ -213,6 +219,10 @@ def serve(
 @click.option(
     "--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds."
 )
+@click.option("--tls-ca", type=_PEM, help="Who signed the server's certificate; connect with TLS.")
+@click.option("--tls-cert", type=_PEM, help="Own certificate, for a server that asks for one.")
+@click.option("--tls-key", type=_PEM, help="Its key.")
+@click.option("--token", envvar="TORCHDEPLOY_TOKEN", help="With TLS.  [env: TORCHDEPLOY_TOKEN]")
 @click.option("--json", "as_json", is_flag=True, help="Print every element, as JSON.")
 def infer(
     url: str,
@@ -221,6 +231,10 @@ def infer(
     outputs: tuple[str, ...],
     version: str,
     timeout_s: float,
+    tls_ca: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    token: str | None,
     as_json: bool,
 ) -> None:
     """Ask MODEL on the server at URL (HOST:PORT) and print its outputs.
@@ -233,9 +247,10 @@ def infer(
       torchdeploy infer localhost:8001 net --input 'x=[[1, 2, 3]]' --json
       torchdeploy infer localhost:8001 minilm --input 'text=["hello", "world"]'
     """
-    from torchdeploy_pkg.client import Client
+    from torchdeploy_pkg.client import Client, Tls
 
-    with Client(url) as client:
+    tls = Tls(tls_ca, tls_cert, tls_key) if tls_ca or tls_cert else None
+    with Client(url, tls=tls, token=token) as client:
         specs = {
             spec.name: spec
             for spec in client.metadata(model, version=version, timeout_s=timeout_s).inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -11,6 +12,7 @@ import grpc
 from torchdeploy_pkg.errors import (
     DataLossError,
     DeadlineExceededError,
+    InvalidArgumentError,
     StatusError,
     error_from_code,
 )
@@ -19,6 +21,7 @@ from torchdeploy_pkg.tensor_codec import decode, encode
 from torchdeploy_pkg.types import TensorSpec
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
@@ -45,6 +48,20 @@ class ModelMetadata:
     outputs: tuple[TensorSpec, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What connections with TLS are made with: files in PEM.
+
+    Attributes:
+        ca: Who may have signed the server's certificate; by default those that gRPC brings.
+        certificate: The client's own, for a server that asks for one; with its `key`.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    certificate: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+
+
 class Client:
     """A connection to one server.
 
@@ -54,17 +71,27 @@ class Client:
     UnavailableError when there is no server, DeadlineExceededError when the time is over.
 
     Args:
-        url: ``"HOST:PORT"``. Plain text: there is no TLS.
+        url: ``"HOST:PORT"``.
+        tls: Certificates, when the server asks for TLS; by default plain text.
+        token: What the server asks for, with TLS: a token of its `--tokens`.
+
+    Raises:
+        InvalidArgumentError: A token without TLS, which would be sent in the clear.
     """
 
-    def __init__(self, url: str) -> None:
-        self._channel = grpc.insecure_channel(
-            url,
-            options=[
-                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ],
-        )
+    def __init__(self, url: str, *, tls: Tls | None = None, token: str | None = None) -> None:
+        options = [
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        ]
+        if tls is not None:
+            credentials = _channel_credentials(tls, token)
+            self._channel = grpc.secure_channel(url, credentials, options=options)
+        elif token is None:
+            self._channel = grpc.insecure_channel(url, options=options)
+        else:
+            msg = "a token is sent with TLS only; pass tls=Tls(...)"
+            raise InvalidArgumentError(msg)
         self._methods = {method: self._method(method) for method in _METHODS}
         self._stream = self._channel.stream_stream(
             f"/{SERVICE}/ModelStreamInfer",
@@ -196,6 +223,19 @@ class Client:
             return self._methods[method](request, timeout=timeout_s)
         except grpc.RpcError as exc:
             raise _translate(exc) from exc
+
+
+def _channel_credentials(tls: Tls, token: str | None) -> grpc.ChannelCredentials:
+    ca, key, certificate = (
+        None if path is None else Path(path).read_bytes()
+        for path in (tls.ca, tls.key, tls.certificate)
+    )
+    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+    if token is None:
+        return credentials
+    return grpc.composite_channel_credentials(
+        credentials, grpc.access_token_call_credentials(token)
+    )
 
 
 _NOT_READY_CODES = (

@@ -19,7 +19,8 @@
         ├── UnimplementedError          12
         ├── InternalError               13
         ├── UnavailableError            14
-        └── DataLossError               15
+        ├── DataLossError               15
+        └── UnauthenticatedError        16
     PackagingWarning             the archive is good, but the reader should know
 
 A code that is not listed, and code 2 without an exception of the model, is a plain
@@ -158,6 +159,12 @@ class DataLossError(StatusError):
     default_code = 15
 
 
+class UnauthenticatedError(StatusError):
+    """The server asks for a token, and there was none, or one that it does not know."""
+
+    default_code = 16
+
+
 _CLASS_OF_CODE: dict[int, type[StatusError]] = {
     cls.default_code: cls
     for cls in (
@@ -175,6 +182,7 @@ _CLASS_OF_CODE: dict[int, type[StatusError]] = {
         InternalError,
         UnavailableError,
         DataLossError,
+        UnauthenticatedError,
     )
 }
 

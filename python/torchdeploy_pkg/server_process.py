@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from torchdeploy_pkg.errors import (
     DeadlineExceededError,
@@ -18,11 +19,14 @@ from torchdeploy_pkg.errors import (
 )
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
     from types import TracebackType
 
-_READY = re.compile(r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreter")
+    from typing_extensions import Unpack
+
+READY_LINE = re.compile(
+    r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreter"
+)
 
 _NO_MODEL = "no model yet"
 
@@ -40,21 +44,35 @@ def server_binary() -> Path:
     return binary
 
 
-def server_command(
-    path: str | os.PathLike[str],
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8001,
-    interpreters: int | None = None,
-    intra_op_threads: int | None = None,
-    pin_cores: bool = False,
-    max_queue_size: int | None = None,
-    model_control: str | None = None,
-    load_models: Iterable[str] = (),
-    poll_interval_s: float | None = None,
-    allow_shared_memory: bool = False,
-    cache: str | os.PathLike[str] | None = None,
-) -> list[str]:
+class ServerOptions(TypedDict, total=False):
+    """Options of the server, by its own names with underscores; None is its default.
+
+    ``torchdeploy serve --help`` says what each does.
+    """
+
+    host: str | None
+    port: int | None
+    interpreters: int | None
+    intra_op_threads: int | None
+    pin_cores: bool
+    max_queue_size: int | None
+    model_control: str | None
+    load_model: Iterable[str]
+    poll_interval_s: float | None
+    allow_shared_memory: bool
+    tls_cert: str | os.PathLike[str] | None
+    tls_key: str | os.PathLike[str] | None
+    tls_client_ca: str | os.PathLike[str] | None
+    tokens: str | os.PathLike[str] | None
+    max_request_bytes: int | None
+    max_bytes_in_flight: int | None
+    metrics_port: int | None
+    log_format: str | None
+    drain_grace_s: float | None
+    cache: str | os.PathLike[str] | None
+
+
+def server_command(path: str | os.PathLike[str], **options: Unpack[ServerOptions]) -> list[str]:
     """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
 
     The interpreters use the packages of the Python that runs this.
@@ -65,22 +83,20 @@ def server_command(
     if not Path(path).exists():
         msg = f"{path}: no such file or folder"
         raise NotFoundError(msg)
-    options = {
-        "--host": host,
-        "--port": port,
-        "--interpreters": interpreters,
-        "--intra-op-threads": intra_op_threads,
-        "--max-queue-size": max_queue_size,
-        "--model-control": model_control,
-        "--poll-interval-s": poll_interval_s,
-        "--python": sys.executable,
-        "--cache": cache,
-    }
-    given = [(name, str(value)) for name, value in options.items() if value is not None]
-    given += [("--load-model", name) for name in load_models]
-    flags = {"--pin-cores": pin_cores, "--allow-shared-memory": allow_shared_memory}
-    words = [word for pair in given for word in pair]
-    return [str(server_binary()), str(path), *words, *(name for name, on in flags.items() if on)]
+    words = [str(server_binary()), str(path), "--python", sys.executable]
+    for name, value in options.items():
+        words += _words("--" + name.replace("_", "-"), value)
+    return words
+
+
+def _words(option: str, value: object) -> list[str]:
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [option]
+    if isinstance(value, (str, int, float, os.PathLike)):
+        return [option, str(value)]
+    return [word for item in cast("Iterable[object]", value) for word in (option, str(item))]
 
 
 class Server:
@@ -88,17 +104,9 @@ class Server:
 
     Args:
         path: An archive, or a folder ``NAME/VERSION/*.pt``.
-        interpreters: Number of interpreters; by default the number of cores.
-        intra_op_threads: Threads of torch's own for each call; by default the server's choice.
-        host: Address to bind to.
-        port: Port to bind to; 0 for any that is free.
-        model_control: Which models are served: ``"none"`` (all, to the end), ``"explicit"`` (by
-            request), ``"poll"`` (all, as the folder changes).
-        load_models: What is served from the start, with ``"explicit"``.
-        poll_interval_s: Seconds between two looks at the folder, with ``"poll"``.
-        allow_shared_memory: Whether clients on this machine may pass tensors in shared memory.
         start_timeout_s: Seconds within which every replica must have been loaded.
         stop_timeout_s: Seconds that accepted requests are given at the end.
+        options: The server's; by default any free port.
 
     Attributes:
         url: ``"HOST:PORT"``, once started.
@@ -109,28 +117,12 @@ class Server:
         self,
         path: str | os.PathLike[str],
         *,
-        interpreters: int | None = None,
-        intra_op_threads: int | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        model_control: str | None = None,
-        load_models: Iterable[str] = (),
-        poll_interval_s: float | None = None,
-        allow_shared_memory: bool = False,
         start_timeout_s: float = 120.0,
         stop_timeout_s: float = 30.0,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        self._command = server_command(
-            path,
-            host=host,
-            port=port,
-            interpreters=interpreters,
-            intra_op_threads=intra_op_threads,
-            model_control=model_control,
-            load_models=load_models,
-            poll_interval_s=poll_interval_s,
-            allow_shared_memory=allow_shared_memory,
-        )
+        options.setdefault("port", 0)
+        self._command = server_command(path, **options)
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._process: subprocess.Popen[str] | None = None
@@ -205,7 +197,7 @@ def _read(process: subprocess.Popen[str], found: queue.Queue[re.Match[str] | Non
     assert process.stdout is not None
     with process.stdout as lines:
         for line in lines:
-            match = _READY.search(line)
+            match = READY_LINE.search(line)
             if match is not None:
                 found.put(match)
     found.put(None)

@@ -1,12 +1,14 @@
 // The handle of a pool of interpreters.
 #include "torchdeploy/interpreter_manager.h"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "runtime/src/archive_file.h"
 #include "runtime/src/archive_reader.h"
@@ -99,6 +101,10 @@ Status InterpreterManager::LimitInterpreters(size_t interpreters) const {
 
 size_t InterpreterManager::interpreters_replaced() const {
   return pool_->replaced();
+}
+
+std::vector<std::chrono::nanoseconds> InterpreterManager::BusyTimes() const {
+  return pool_->scheduler()->BusyTimes();
 }
 
 void InterpreterManager::Close() {

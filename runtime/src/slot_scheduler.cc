@@ -1,6 +1,7 @@
 #include "runtime/src/slot_scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -188,6 +189,16 @@ bool SlotScheduler::ThisThreadHoldsAny() const {
   return Holds(std::this_thread::get_id());
 }
 
+std::vector<std::chrono::nanoseconds> SlotScheduler::BusyTimes() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::chrono::nanoseconds> times;
+  times.reserve(slots_.size());
+  for (const Slot& slot : slots_) {
+    times.push_back(BusyTime(slot));
+  }
+  return times;
+}
+
 size_t SlotScheduler::waiting() const {
   const std::lock_guard lock(mutex_);
   size_t count = waiting_for_any_.size();
@@ -211,9 +222,15 @@ void SlotScheduler::Close() {
 }
 
 void SlotScheduler::BeginLife(size_t slot, SlotThread thread) {
+  slots_[slot].busy = BusyTime(slots_[slot]);
   slots_[slot].own = std::move(thread);
   slots_[slot].life = ++lives_;
   slots_[slot].depth = 0;
+}
+
+std::chrono::nanoseconds SlotScheduler::BusyTime(const Slot& slot) {
+  return slot.depth == 0 ? slot.busy
+                         : slot.busy + (std::chrono::steady_clock::now() - slot.held_since);
 }
 
 Status SlotScheduler::CheckPresent(std::optional<size_t> wanted) const {
@@ -249,6 +266,7 @@ std::optional<size_t> SlotScheduler::TakeFree(std::optional<size_t> wanted) {
 void SlotScheduler::Hold(size_t slot, std::thread::id holder) {
   slots_[slot].holder = holder;
   slots_[slot].depth = 1;
+  slots_[slot].held_since = std::chrono::steady_clock::now();
 }
 
 void SlotScheduler::Enqueue(std::optional<size_t> wanted, Waiter waiter) {
@@ -294,6 +312,9 @@ SlotScheduler::Queue* SlotScheduler::FirstQueueFor(size_t slot) {
 }
 
 SlotScheduler::NextJob SlotScheduler::LetGo(size_t slot) {
+  if (slots_[slot].depth == 1) {
+    slots_[slot].busy = BusyTime(slots_[slot]);
+  }
   return --slots_[slot].depth > 0 ? std::nullopt : Offer(slot);
 }
 

@@ -77,6 +77,8 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   [[nodiscard]] bool ThisThreadHoldsAny() const;
   // Threads and jobs that wait for a slot now.
   [[nodiscard]] size_t waiting() const;
+  // For how long each slot has been held so far.
+  [[nodiscard]] std::vector<std::chrono::nanoseconds> BusyTimes() const;
 
   // Refuses what comes later and waits until all slots are free and nobody waits. Aborts
   // when this thread holds a slot, for that would wait for ever.
@@ -103,8 +105,10 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
     SlotThread own;
     std::thread::id holder;  // Of no thread when depth is 0.
     size_t depth = 0;        // How often the holder holds it.
-    Queue waiting;           // Those who want this slot and no other.
-    uint64_t life = 0;       // Another one after Replace(): what was held before is not any more.
+    std::chrono::steady_clock::time_point held_since;
+    std::chrono::nanoseconds busy{0};  // Without the time since then.
+    Queue waiting;                     // Those who want this slot and no other.
+    uint64_t life = 0;  // Another one after Replace(): what was held before is not any more.
     bool is_leaving = false;
     bool is_removed = false;  // It has left, and is not free.
   };
@@ -120,6 +124,7 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   [[nodiscard]] bool ServesAny(size_t slot) const;
   [[nodiscard]] bool IsIdle() const;
   void BeginLife(size_t slot, SlotThread thread);
+  [[nodiscard]] static std::chrono::nanoseconds BusyTime(const Slot& slot);
   // Gives a slot that is neither held nor free to whoever is next.
   NextJob Offer(size_t slot);
   std::optional<size_t> TakeFree(std::optional<size_t> wanted);

@@ -1,11 +1,13 @@
 // A pool of isolated Python interpreters in this process.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/options.h"
@@ -75,6 +77,10 @@ class InterpreterManager {
   // How many interpreters hung in a call that was ended early, and were replaced; see
   // CallOptions.
   [[nodiscard]] size_t interpreters_replaced() const;
+
+  // For how long each interpreter has been held by calls and sessions so far, those that run
+  // included. Of an interpreter that hung, also the time of the one that was there before.
+  [[nodiscard]] std::vector<std::chrono::nanoseconds> BusyTimes() const;
 
   // Refuses new calls with kUnavailable and waits until every accepted one has finished.
   // REQUIRES: not in a callback, and this thread holds no session of this manager.

@@ -1,6 +1,7 @@
 // Making, remaking and failing to make pools; engine libraries; the end of the process.
 #include <sched.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -49,6 +51,23 @@ TEST(ManagerTest, EachSlotIsAnInterpreterOfItsOwn) {
     EXPECT_EQ(session->slot(), slot);
     EXPECT_EQ(IntegerOf(*session->self().Call({})->ToValue()), static_cast<int64_t>(slot));
   }
+}
+
+TEST(ManagerTest, AnInterpreterIsBusyWhileItIsHeld) {
+  constexpr std::chrono::milliseconds kHeld{5};
+  const auto manager = MakeManager(2);
+  {
+    const Result<InterpreterSession> outer = manager->AcquireSession(0);
+    const Result<InterpreterSession> inner = manager->AcquireSession(0);
+    ASSERT_TRUE(outer.ok() && inner.ok());
+    std::this_thread::sleep_for(kHeld);
+    EXPECT_GE(manager->BusyTimes().at(0), kHeld);
+    EXPECT_EQ(manager->BusyTimes().at(1), std::chrono::nanoseconds(0));
+  }
+  const std::vector<std::chrono::nanoseconds> once_free = manager->BusyTimes();
+  EXPECT_GE(once_free.at(0), kHeld);
+  std::this_thread::sleep_for(kHeld);
+  EXPECT_EQ(manager->BusyTimes(), once_free);
 }
 
 TEST(ManagerTest, ManagerMadeAgainGetsTheSameInterpreters) {

@@ -146,7 +146,7 @@ TEST(InferenceStatisticsTest, ACallIsCountedOnceByAnyOfItsRequestsThatSucceeds) 
   RequestTimes times;
   times.batch_rows = 3;
   times.is_counted = std::make_shared<std::atomic_flag>();
-  statistics.RecordFailure(times.arrival, times.arrival);  // The call's first, say.
+  statistics.RecordFailure(Code::kUnknown, times.arrival, times.arrival);  // The call's first, say.
   statistics.RecordSuccess(times, times.arrival, times.arrival);
   statistics.RecordSuccess(times, times.arrival, times.arrival);
   EXPECT_EQ(statistics.Get().rows, 2U);

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "server/padding_settings.h"
+#include "server/text_file.h"
 #include "torchdeploy/status.h"
 
 #include "tests/cpp/runtime/fake_pool.h"
@@ -128,7 +129,7 @@ TEST_F(ModelSettingsTest, AMistakeIsNamedByItsPlaceAndValue) {
 }
 
 TEST_F(ModelSettingsTest, AFileThatCannotBeReadIsNamed) {
-  const Status status = ReadSettingsText("/nowhere/config.yaml").status();
+  const Status status = ReadTextFile("/nowhere/config.yaml").status();
   EXPECT_EQ(status.code(), Code::kPermissionDenied);
   EXPECT_THAT(status.message(), HasSubstr("/nowhere/config.yaml"));
 }

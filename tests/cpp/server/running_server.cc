@@ -73,11 +73,9 @@ void RunningServer::AddWithInputs(const std::string& resource,
 }
 
 ServerOptions RunningServer::options() const {
-  ServerOptions options;
-  options.models = control_;
+  ServerOptions options = wanted_;
   options.models.path = models();
   options.port = 0;
-  options.allow_shared_memory = allows_shared_memory_;
   options.runtime = FakeOptions(interpreters_);
   return options;
 }

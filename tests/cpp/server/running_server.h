@@ -44,11 +44,10 @@ class RunningServer {
   // Adds "RESOURCE.pkl" as version 1 of RESOURCE, with any inputs named so.
   void AddWithInputs(const std::string& resource, const std::vector<std::string>& inputs);
 
-  // Before Listen().
-  void AllowSharedMemory() { allows_shared_memory_ = true; }
-
-  // Before Listen(); the path is that of the folder anyway.
-  void Control(ControlOptions control) { control_ = std::move(control); }
+  // Before Listen(). The models' path, the port and the interpreters are its own.
+  [[nodiscard]] ServerOptions& wanted() { return wanted_; }
+  void AllowSharedMemory() { wanted_.allow_shared_memory = true; }
+  void Control(ControlOptions control) { wanted_.models = std::move(control); }
 
   // Both fail the test when the server does not.
   void Listen(int interpreters = 2);
@@ -66,8 +65,7 @@ class RunningServer {
  private:
   TemporaryFolder folder_;
   int interpreters_ = 2;
-  bool allows_shared_memory_ = false;
-  ControlOptions control_;
+  ServerOptions wanted_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Stub> stub_;
 };

@@ -1,0 +1,43 @@
+// What whoever operates the server reads: a line for each event that is not as it should be.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "torchdeploy/status.h"
+
+namespace torchdeploy::server {
+
+enum class LogFormat { kText, kJson };
+
+// A request that was not answered with a result. Names as the client gave them.
+struct FailedRequest {
+  const std::string& model;
+  const std::string& version;
+  const std::string& id;
+  const Status& status;
+};
+
+// Immutable; thread-safe as far as its `write` is.
+class Log {
+ public:
+  // One line, without its end. Must not throw.
+  using Write = std::function<void(const std::string& line)>;
+
+  // Writes nothing.
+  Log() = default;
+  Log(LogFormat format, Write write) : format_(format), write_(std::move(write)) {}
+
+  // An event of the server or of a model's load.
+  void Event(const std::string& message) const;
+
+  // One line, in JSON with the traceback of a Python exception.
+  void Failure(const FailedRequest& request) const;
+
+ private:
+  LogFormat format_ = LogFormat::kText;
+  Write write_;
+};
+
+}  // namespace torchdeploy::server
