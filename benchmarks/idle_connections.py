@@ -7,7 +7,6 @@ ServerLive, and at the end a ping, which only a connection that is held answers.
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import socket
 import struct
@@ -111,12 +110,6 @@ def allow_files(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), max(hard, count)))
 
 
-def only_child() -> int:
-    """The process that this one has started: the server."""
-    (child,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return int(child)
-
-
 def measure(quick: bool) -> list[Figure]:
     """10,000 clients that have asked once and stay: memory, and whether others are answered."""
     count, seconds = (1000, 0.5) if quick else (CONNECTIONS, 3.0)
@@ -129,13 +122,13 @@ def measure(quick: bool) -> list[Figure]:
         )
         with Server(archive) as server:
             before = load(server.url, [request], concurrent=1, seconds=seconds)
-            empty_mb = pss_mb(only_child())
+            empty_mb = pss_mb(server.process_id or "self")
             clients = []
             for _ in range(count):
                 clients.append(Connection(server.url))
                 open_ones.callback(clients[-1].close)
             time.sleep(SETTLE_S)
-            per_connection_kb = (pss_mb(only_child()) - empty_mb) * 1024 / count
+            per_connection_kb = (pss_mb(server.process_id or "self") - empty_mb) * 1024 / count
             during = load(server.url, [request], concurrent=1, seconds=seconds)
             for client in clients:
                 client.ping()

@@ -141,6 +141,11 @@ class Server:
     ) -> None:
         self.stop()
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the server; None unless it was started."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start the server and wait until it is ready.
 
