@@ -11,7 +11,7 @@ JOBS ?= 2
 SOURCES := $(shell find CMakeLists.txt cmake examples interpreter_lib runtime server python tests/cpp tests/fakes \
 	tests/CMakeLists.txt benchmarks/CMakeLists.txt $(wildcard benchmarks/*.cc) pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
-.PHONY: help demo test lint bench soak fuzz clean test-cpp test-python test-sanitizers test-fuzz
+.PHONY: help demo test lint bench soak fuzz clean test-cpp test-python test-soak test-sanitizers test-fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -20,13 +20,18 @@ help: ## Show this list.
 demo: $(VENV)/.installed ## Serve a real sentence embedding model and check its answers.
 	python scripts/demo.py
 
-test: test-cpp test-python test-sanitizers test-fuzz ## Run every test.
+test: test-cpp test-python test-soak test-sanitizers test-fuzz ## Run every test.
 
 test-cpp: $(VENV)/.installed
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) --timeout 300
 
 test-python: $(VENV)/.installed build/perf_analyzer
 	python -m pytest
+
+SOAK_SERVER = python benchmarks/server_soak.py
+SHOW_SOAK_LOG = { tail -n 40 build/server_soak.log; exit 1; }
+test-soak: $(VENV)/.installed
+	$(SOAK_SERVER) --minutes 2 2>build/server_soak.log || $(SHOW_SOAK_LOG)
 
 test-sanitizers: $(VENV)/.requirements
 	for preset in tsan asan; do \
@@ -54,8 +59,9 @@ bench: $(VENV)/.installed ## Measure memory, starts, calls, weights and throughp
 	python benchmarks/run_all.py
 	python benchmarks/interpreters.py
 
-MINUTES ?= 10
-soak: $(VENV)/.installed ## Load, resize, end calls, hang and start for MINUTES (10), to find leaks.
+MINUTES ?= 30
+soak: $(VENV)/.installed ## Work the server, then the runtime, for MINUTES (30) each, to find what is lost or leaks.
+	$(SOAK_SERVER) --minutes $(MINUTES) 2>build/server_soak.log || $(SHOW_SOAK_LOG)
 	python benchmarks/soak.py --minutes $(MINUTES)
 
 # The last release whose perf_analyzer runs on Debian 12, and what it is linked to.

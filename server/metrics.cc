@@ -150,11 +150,7 @@ MetricFamily RowsOfCalls(const Samples& samples) {
   return family;
 }
 
-void AddModels(const ModelRegistry& registry, std::vector<MetricFamily>& families) {
-  Samples samples;
-  for (const auto& model : registry.All()) {
-    samples.push_back({model, model->statistics->Get()});
-  }
+void AddModels(const Samples& samples, std::vector<MetricFamily>& families) {
   families.push_back(Requests(samples));
   families.push_back(
       Durations(samples, "torchdeploy_request_seconds",
@@ -185,23 +181,42 @@ void AddModels(const ModelRegistry& registry, std::vector<MetricFamily>& familie
                              }));
 }
 
-void AddInterpreters(const InterpreterManager& manager, std::vector<MetricFamily>& families) {
-  MetricFamily busy{"torchdeploy_interpreter_busy_seconds_total",
-                    "For how long the interpreter was in calls.",
-                    MetricType::Counter,
-                    {}};
-  const std::vector<std::chrono::nanoseconds> times = manager.BusyTimes();
-  for (size_t i = 0; i < times.size(); ++i) {
-    busy.metric.push_back(Number(MetricType::Counter, {{"interpreter", std::to_string(i)}},
-                                 static_cast<double>(times[i].count()) / kNsPerSecond));
+// Interpreters by who uses them: "shared", or "NAME/VERSION".
+using Pools = std::vector<std::pair<std::string, const InterpreterManager*>>;
+
+MetricFamily BusyTimes(const Pools& pools) {
+  MetricFamily family{"torchdeploy_interpreter_busy_seconds_total",
+                      "For how long the interpreter was in calls.",
+                      MetricType::Counter,
+                      {}};
+  for (const auto& [pool, manager] : pools) {
+    const std::vector<std::chrono::nanoseconds> times = manager->BusyTimes();
+    for (size_t i = 0; i < times.size(); ++i) {
+      family.metric.push_back(Number(MetricType::Counter,
+                                     {{"pool", pool}, {"interpreter", std::to_string(i)}},
+                                     static_cast<double>(times[i].count()) / kNsPerSecond));
+    }
   }
-  families.push_back(std::move(busy));
-  families.push_back(OfNumber(MetricType::Gauge, "torchdeploy_interpreters",
-                              "Interpreters of this process.",
-                              static_cast<double>(manager.size())));
-  families.push_back(OfNumber(MetricType::Counter, "torchdeploy_interpreters_replaced_total",
-                              "Interpreters that hung and were replaced.",
-                              static_cast<double>(manager.interpreters_replaced())));
+  return family;
+}
+
+MetricFamily OfPools(const Pools& pools, MetricType type, const char* name, const char* help,
+                     size_t (InterpreterManager::*number)() const) {
+  MetricFamily family{name, help, type, {}};
+  for (const auto& [pool, manager] : pools) {
+    family.metric.push_back(
+        Number(type, {{"pool", pool}}, static_cast<double>((manager->*number)())));
+  }
+  return family;
+}
+
+void AddInterpreters(const Pools& pools, std::vector<MetricFamily>& families) {
+  families.push_back(BusyTimes(pools));
+  families.push_back(OfPools(pools, MetricType::Gauge, "torchdeploy_interpreters",
+                             "Interpreters of this process.", &InterpreterManager::size));
+  families.push_back(OfPools(pools, MetricType::Counter, "torchdeploy_interpreters_replaced_total",
+                             "Interpreters that hung and were replaced.",
+                             &InterpreterManager::interpreters_replaced));
 }
 
 // By the names that Prometheus's own clients use.
@@ -225,11 +240,20 @@ void AddProcess(const ProcessFigures& figures, std::vector<MetricFamily>& famili
 }  // namespace
 
 std::vector<MetricFamily> Metrics::Collect() const {
-  std::vector<MetricFamily> families;
-  AddModels(registry_, families);
-  if (const InterpreterManager* manager = manager_; manager != nullptr) {
-    AddInterpreters(*manager, families);
+  Samples samples;  // Keep their models' interpreters.
+  Pools pools;
+  if (const InterpreterManager* shared = shared_; shared != nullptr) {
+    pools.emplace_back("shared", shared);
   }
+  for (const auto& model : registry_.All()) {
+    samples.push_back({model, model->statistics->Get()});
+    if (model->reserved != nullptr) {
+      pools.emplace_back(model->name + "/" + model->version, model->reserved.get());
+    }
+  }
+  std::vector<MetricFamily> families;
+  AddModels(samples, families);
+  AddInterpreters(pools, families);
   if (const std::optional<ProcessFigures> figures = ReadProcessFigures(); figures) {
     AddProcess(*figures, families);
   }

@@ -22,14 +22,15 @@ class Metrics final : public prometheus::Collectable {
   // `registry` outlives this.
   explicit Metrics(const ModelRegistry& registry) : registry_(registry) {}
 
-  // From now on the interpreters' figures are there. `manager` outlives this.
-  void Watch(const InterpreterManager& manager) { manager_ = &manager; }
+  // From now on the figures of the interpreters that models share are there, too. `shared` outlives
+  // this.
+  void Watch(const InterpreterManager& shared) { shared_ = &shared; }
 
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const ModelRegistry& registry_;
-  std::atomic<const InterpreterManager*> manager_ = nullptr;
+  std::atomic<const InterpreterManager*> shared_ = nullptr;
 };
 
 }  // namespace torchdeploy::server

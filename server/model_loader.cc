@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "server/interpreter_pools.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
 #include "server/model_settings.h"
@@ -108,8 +109,8 @@ Status WarmUp(const Package& package, const ReplicatedObj& entry, int64_t calls)
 
 }  // namespace
 
-ModelLoader::ModelLoader(const InterpreterManager& manager, std::shared_ptr<Timer> timer)
-    : manager_(manager), timer_(std::move(timer)) {}
+ModelLoader::ModelLoader(InterpreterPools& pools, std::shared_ptr<Timer> timer)
+    : pools_(pools), timer_(std::move(timer)) {}
 
 Result<std::shared_ptr<const Model>> ModelLoader::Load(const std::string& name,
                                                        const ArchiveLocation& archive,
@@ -123,7 +124,17 @@ Result<std::shared_ptr<const Model>> ModelLoader::Load(const std::string& name,
 
 Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const ArchiveLocation& archive,
                                           const ModelSettings& settings) const {
-  const Result<Package> package = manager_.LoadPackage(archive.path);
+  std::shared_ptr<const InterpreterManager> reserved;
+  if (settings.interpreters > 0) {
+    Result<std::shared_ptr<const InterpreterManager>> own = pools_.Reserve(
+        static_cast<int>(settings.interpreters), static_cast<int>(settings.intra_op_threads));
+    if (!own.ok()) {
+      return own.status();
+    }
+    reserved = *std::move(own);
+  }
+  const InterpreterManager& manager = reserved != nullptr ? *reserved : pools_.shared();
+  const Result<Package> package = manager.LoadPackage(archive.path);
   if (!package.ok()) {
     return package.status();
   }
@@ -152,6 +163,7 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
   return Model{.name = name.empty() ? own_name : name,
                .version = archive.version.empty() ? own_version : archive.version,
                .manifest = std::move(manifest),
+               .reserved = std::move(reserved),
                .queue = std::make_shared<RequestQueue>(std::move(entry), std::move(queue), timer_)};
 }
 

@@ -4,11 +4,11 @@
 #include <memory>
 #include <string>
 
+#include "server/interpreter_pools.h"
 #include "server/model_registry.h"
 #include "server/model_repository.h"
 #include "server/model_settings.h"
 #include "server/timer.h"
-#include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -16,12 +16,13 @@ namespace torchdeploy::server {
 // Thread-safe.
 class ModelLoader {
  public:
-  // `manager` outlives the loader, and closes before the models go.
-  ModelLoader(const InterpreterManager& manager, std::shared_ptr<Timer> timer);
+  // `pools` outlive the loader and the models, and close before the models go.
+  ModelLoader(InterpreterPools& pools, std::shared_ptr<Timer> timer);
 
-  // Loads a replica into each interpreter, as each becomes free, and calls it with the archive's
-  // example, if it has one. Empty `name`: as ModelFolder says. The first failure, naming the
-  // archive; kInvalidArgument for settings that the archive's manifest does not allow.
+  // Loads a replica into each interpreter that is shared, as each becomes free, or into those that
+  // the settings reserve, and calls it with the archive's example, if it has one. Empty `name`: as
+  // ModelFolder says. The first failure, naming the archive; kInvalidArgument for settings that the
+  // archive's manifest does not allow.
   [[nodiscard]] Result<std::shared_ptr<const Model>> Load(const std::string& name,
                                                           const ArchiveLocation& archive,
                                                           const ModelSettings& settings) const;
@@ -31,7 +32,7 @@ class ModelLoader {
                                              const ArchiveLocation& archive,
                                              const ModelSettings& settings) const;
 
-  const InterpreterManager& manager_;
+  InterpreterPools& pools_;
   const std::shared_ptr<Timer> timer_;
 };
 

@@ -11,17 +11,19 @@
 #include "server/inference_statistics.h"
 #include "server/request_queue.h"
 #include "server/version_order.h"
+#include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
 
-// One version of one model, with a replica in every interpreter. Immutable.
+// One version of one model, with a replica in every interpreter of its pool. Immutable.
 struct Model {
   std::string name;
   std::string version;
   std::optional<Manifest> manifest;
-  std::shared_ptr<RequestQueue> queue;  // Of its entry.
+  std::shared_ptr<const InterpreterManager> reserved;  // Null: it runs in those that are shared.
+  std::shared_ptr<RequestQueue> queue;                 // Of its entry.
   std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();
 };
 

@@ -32,6 +32,7 @@ constexpr int64_t kLongestQueue = 1'000'000;
 constexpr int64_t kMostVersions = 1000;
 constexpr int64_t kMostWarmupCalls = 1000;
 constexpr int64_t kLastDimension = 63;
+constexpr int64_t kMostInterpreters = 1024;
 
 // Caught in this file.
 struct Refusal : std::runtime_error {
@@ -237,6 +238,14 @@ Readers AllReaders(ModelSettings& settings) {
        [&](const YAML::Node& value, const std::string& place) {
          settings.warmup_calls = ReadNumber(value, place, 0, kMostWarmupCalls);
        }},
+      {"interpreters",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.interpreters = ReadNumber(value, place, 1, kMostInterpreters);
+       }},
+      {"intra_op_threads",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.intra_op_threads = ReadNumber(value, place, 1, kMostInterpreters);
+       }},
   };
 }
 
@@ -246,6 +255,11 @@ void ReadAll(const YAML::Node& node, ModelSettings& settings) {
   if (settings.queue.most_waiting < most_rows) {
     throw Refusal("queue.max_size is " + std::to_string(settings.queue.most_waiting) +
                   ", less than batching.max_size, which is " + std::to_string(most_rows));
+  }
+  if (settings.intra_op_threads > 0 && settings.interpreters == 0) {
+    throw Refusal(
+        "intra_op_threads is " + std::to_string(settings.intra_op_threads) +
+        " without interpreters: those that models share have the threads of the server's option");
   }
 }
 

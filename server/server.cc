@@ -16,6 +16,7 @@
 #include "server/access_tokens.h"
 #include "server/health.h"
 #include "server/inference_service.h"
+#include "server/interpreter_pools.h"
 #include "server/listen_address.h"
 #include "server/metrics.h"
 #include "server/model_control.h"
@@ -24,7 +25,6 @@
 #include "server/text_file.h"
 #include "server/timer.h"
 #include "server/tls.h"
-#include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/status.h"
 
 #include <prometheus/exposer.h>
@@ -140,20 +140,19 @@ Status Server::BindMetrics() {
 }
 
 Status Server::Load() {
-  Result<std::unique_ptr<InterpreterManager>> manager =
-      InterpreterManager::Create(options_.runtime);
-  if (!manager.ok()) {
-    return manager.status();
+  Result<std::unique_ptr<InterpreterPools>> pools = InterpreterPools::Start(options_.runtime);
+  if (!pools.ok()) {
+    return pools.status();
   }
-  manager_ = *std::move(manager);
+  pools_ = *std::move(pools);
   Result<std::shared_ptr<Timer>> timer = Timer::Start();
   if (!timer.ok()) {
     return timer.status();
   }
   timer_ = *std::move(timer);
-  loader_ = std::make_unique<ModelLoader>(*manager_, timer_);
+  loader_ = std::make_unique<ModelLoader>(*pools_, timer_);
   if (metrics_ != nullptr) {
-    metrics_->Watch(*manager_);
+    metrics_->Watch(pools_->shared());
   }
   if (Status status = control_->Begin(*loader_, timer_); !status.ok()) {
     return status;
@@ -181,14 +180,14 @@ bool Server::Drain(std::optional<std::chrono::milliseconds> grace) {
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
     grpc_server_.reset();
   }
-  if (manager_ != nullptr) {
-    manager_->Close();
+  if (pools_ != nullptr) {
+    pools_->Close();
   }
   return is_in_time;
 }
 
 size_t Server::num_interpreters() const {
-  return manager_ == nullptr ? 0 : manager_->size();
+  return pools_ == nullptr ? 0 : pools_->shared().size();
 }
 
 }  // namespace torchdeploy::server

@@ -12,6 +12,7 @@
 
 #include "server/health.h"
 #include "server/inference_service.h"
+#include "server/interpreter_pools.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/model_control.h"
@@ -19,7 +20,6 @@
 #include "server/model_registry.h"
 #include "server/timer.h"
 #include "server/tls.h"
-#include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -69,7 +69,7 @@ class Server {
   // The same of the metrics; empty when there are none.
   [[nodiscard]] const std::string& metrics_address() const { return metrics_address_; }
   [[nodiscard]] const ModelRegistry& models() const { return registry_; }
-  // 0 before Load().
+  // That models share; 0 before Load().
   [[nodiscard]] size_t num_interpreters() const;
 
  private:
@@ -80,9 +80,9 @@ class Server {
   const ServerOptions options_;
   std::string address_;
   std::string metrics_address_;
+  std::unique_ptr<InterpreterPools> pools_;  // Outlive the models.
   ModelRegistry registry_;
   InferenceService service_;
-  std::unique_ptr<InterpreterManager> manager_;
   std::shared_ptr<Timer> timer_;
   std::unique_ptr<ModelLoader> loader_;
   std::unique_ptr<grpc::Server> grpc_server_;

@@ -17,8 +17,7 @@ Result<std::shared_ptr<Worker>> Worker::Start() {
   try {
     worker->thread_ = std::thread([self = worker.get()] { self->Run(); });
   } catch (const std::system_error& error) {
-    return Status(Code::kResourceExhausted,
-                  std::string("cannot start a thread to load models: ") + error.what());
+    return Status(Code::kResourceExhausted, std::string("cannot start a thread: ") + error.what());
   }
   return worker;
 }

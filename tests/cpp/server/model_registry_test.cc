@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -24,7 +25,10 @@ class ModelRegistryTest : public testing::Test {
              const std::string& default_version = "") {
     std::vector<std::shared_ptr<const Model>> models;
     for (const std::string& version : versions) {
-      models.push_back(std::make_shared<const Model>(Model{name, version, {}, nullptr}));
+      Model model;
+      model.name = name;
+      model.version = version;
+      models.push_back(std::make_shared<const Model>(std::move(model)));
     }
     registry_.Replace(models, default_version);
   }

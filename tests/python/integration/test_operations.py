@@ -219,8 +219,8 @@ def test_metrics_are_served_over_http_and_failures_logged_as_json(
     assert figures[f'torchdeploy_requests_total{{{labels},status="OK"}}'] == 1
     assert figures[f'torchdeploy_requests_total{{{labels},status="UNKNOWN"}}'] == 1
     assert figures[f"torchdeploy_execution_seconds_count{{{labels}}}"] == 1
-    assert figures['torchdeploy_interpreter_busy_seconds_total{interpreter="0"}'] > 0
-    assert figures["torchdeploy_interpreters"] == 1
+    assert figures['torchdeploy_interpreter_busy_seconds_total{pool="shared",interpreter="0"}'] > 0
+    assert figures['torchdeploy_interpreters{pool="shared"}'] == 1
     assert figures["process_resident_memory_bytes"] > 1e8
     (entry,) = map(json.loads, log.read_text().splitlines())
     assert entry["event"] == "request_failed"
