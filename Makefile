@@ -11,7 +11,7 @@ JOBS ?= 2
 SOURCES := $(shell find CMakeLists.txt cmake examples interpreter_lib runtime server python tests/cpp tests/fakes \
 	tests/CMakeLists.txt benchmarks/CMakeLists.txt $(wildcard benchmarks/*.cc) pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
-.PHONY: help demo test lint bench soak fuzz clean test-cpp test-python test-soak test-sanitizers test-fuzz
+.PHONY: help demo test lint bench soak soak-server fuzz clean test-cpp test-python test-soak test-sanitizers test-fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -28,10 +28,12 @@ test-cpp: $(VENV)/.installed
 test-python: $(VENV)/.installed build/perf_analyzer
 	python -m pytest
 
-SOAK_SERVER = python benchmarks/server_soak.py
-SHOW_SOAK_LOG = { tail -n 40 build/server_soak.log; exit 1; }
-test-soak: $(VENV)/.installed
-	$(SOAK_SERVER) --minutes 2 2>build/server_soak.log || $(SHOW_SOAK_LOG)
+test-soak: MINUTES = 2
+test-soak: soak-server
+
+soak-server: $(VENV)/.installed
+	python benchmarks/server_soak.py --minutes $(MINUTES) 2>build/server_soak.log \
+	  || { tail -n 40 build/server_soak.log; exit 1; }
 
 test-sanitizers: $(VENV)/.requirements
 	for preset in tsan asan; do \
@@ -60,8 +62,7 @@ bench: $(VENV)/.installed ## Measure memory, starts, calls, weights and throughp
 	python benchmarks/interpreters.py
 
 MINUTES ?= 30
-soak: $(VENV)/.installed ## Work the server, then the runtime, for MINUTES (30) each, to find what is lost or leaks.
-	$(SOAK_SERVER) --minutes $(MINUTES) 2>build/server_soak.log || $(SHOW_SOAK_LOG)
+soak: soak-server ## Work the server, then the runtime, for MINUTES (30) each: what is lost, what leaks?
 	python benchmarks/soak.py --minutes $(MINUTES)
 
 # The last release whose perf_analyzer runs on Debian 12, and what it is linked to.

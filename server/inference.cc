@@ -164,21 +164,23 @@ void Inference::AnswerItem(const Result<Value>& item) {
   } else if (status.ok()) {
     status = Encode(*item);
   }
-  if (is_end || !status.ok()) {
-    std::shared_ptr<ModelStream> over;  // Dropped without the lock.
-    {
-      const std::lock_guard lock(mutex_);
-      over = std::exchange(stream_, nullptr);
-      status = status.ok() ? status : early_end_.value_or(status);
-    }
-    Finish(status, status.ok() ? Part::kEnd : Part::kOnly);
-    return;
-  }
+  bool goes_on = false;
+  std::shared_ptr<ModelStream> over;  // Dropped without the lock.
   {
     const std::lock_guard lock(mutex_);
-    is_waiting_ = true;
+    // Who has given up reads this item no more, and asks for no other.
+    status = early_end_.value_or(status);
+    goes_on = status.ok() && !is_end;
+    is_waiting_ = goes_on;
+    if (!goes_on) {
+      over = std::exchange(stream_, nullptr);
+    }
   }
-  done_({}, Part::kItem);
+  if (goes_on) {
+    done_({}, Part::kItem);
+  } else {
+    Finish(status, status.ok() ? Part::kEnd : Part::kOnly);
+  }
 }
 
 void Inference::Finish(const Status& status, Part part) {

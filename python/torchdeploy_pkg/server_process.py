@@ -118,7 +118,7 @@ class Server:
         path: str | os.PathLike[str],
         *,
         start_timeout_s: float = 120.0,
-        stop_timeout_s: float = 30.0,
+        stop_timeout_s: float = 45.0,
         **options: Unpack[ServerOptions],
     ) -> None:
         options.setdefault("port", 0)

@@ -198,6 +198,28 @@ TEST_F(YieldingModelTest, AClientThatGivesUpEndsTheItemThatIsMade) {
   EXPECT_TRUE(CanEcho());
 }
 
+TEST_F(YieldingModelTest, ClientsThatGiveUpAtAnyMomentHoldUpNoDrain) {
+  constexpr int kThreads = 4;
+  constexpr int kStreams = 200;
+  std::vector<std::thread> clients;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    clients.emplace_back([this, thread] {
+      for (int i = 0; i < kStreams; ++i) {
+        const auto stream = Open();
+        stream->ends->Write(ItemsRequest(kEndless));
+        stream->Read();
+        std::this_thread::sleep_for(std::chrono::microseconds((thread * kStreams + i) % 97));
+        stream->context.TryCancel();
+        stream->ends->Finish();
+      }
+    });
+  }
+  for (std::thread& client : clients) {
+    client.join();
+  }
+  EXPECT_TRUE(running_.server().Drain(std::chrono::seconds(10)));
+}
+
 TEST_F(YieldingModelTest, ATimeoutEndsTheItemThatIsMade) {
   const auto stream = Open();
   ModelInferRequest request = ItemsRequest(kLoops, "a");
