@@ -188,6 +188,15 @@ class Load:
                 tally.add(outcome)
                 time.sleep(0.002 if outcome in ABSENT else 0)
 
+    def scaled(self, tally: Tally) -> None:
+        """The same to a model whose interpreters are more or fewer all the time."""
+        with triton.InferenceServerClient(self.url) as client:
+            while not self.stop.is_set():
+                outcome = self._ask(client, "scaled", (1,))
+                if outcome != "OK":
+                    fail(f"scaled answered {outcome}")
+                tally.add(outcome)
+
     def streams(self, tally: Tally) -> None:
         """Many requests on one stream, each answered once."""
         answers: queue.Queue[tuple[triton.InferResult | None, Exception | None]] = queue.Queue()
@@ -251,7 +260,7 @@ class Load:
     def control(self, tally: Tally) -> None:
         """Replaces one model, loads and unloads another, and asks for one that cannot be loaded."""
         with triton.InferenceServerClient(self.url) as client:
-            for number in (10, 20):
+            for number, interpreters in ((10, 1), (20, 2)):
                 put(self.models, "swapped", Path(self.models.parent / f"plus-{number}.pt"))
                 client.load_model("swapped")
                 client.load_model("passing")
@@ -259,6 +268,7 @@ class Load:
                     client.load_model("broken")
                     fail("a broken archive was loaded")
                 client.unload_model("passing")
+                client.load_model("scaled", config=f'{{"interpreters": {interpreters}}}')
                 tally.add("replaced")
 
 
@@ -294,6 +304,7 @@ def write_models(folder: Path) -> Path:
         ("passing", "plus-100"),
         ("streamed", "plus-1000"),
         ("killed", "plus-1"),
+        ("scaled", "plus-1"),
         ("slow", "slow"),
         ("yielding", "yielding"),
     ):
@@ -306,7 +317,7 @@ def write_models(folder: Path) -> Path:
 def check_counts(url: str, tallies: dict[str, Tally]) -> None:
     """The server has answered each request of these models once."""
     with triton.InferenceServerClient(url) as client:
-        for model, kind in (("steady", "steady"), ("streamed", "streams")):
+        for model, kind in (("steady", "steady"), ("streamed", "streams")):  # Loaded once.
             (statistics,) = client.get_inference_statistics(model).model_stats
             counted = (
                 statistics.inference_stats.success.count + statistics.inference_stats.fail.count
@@ -361,6 +372,7 @@ def soak(minutes: float) -> None:
                     "steady": (load.steady, 3),
                     "swapped": (load.swapped, 2),
                     "passing": (load.passing, 1),
+                    "scaled": (load.scaled, 1),
                     "streams": (load.streams, 1),
                     "yielding": (load.yielding, 1),
                     "cancelling": (load.cancelling, 2),

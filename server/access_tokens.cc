@@ -74,6 +74,23 @@ Result<std::vector<std::string>> TokensOf(const std::string& name, const YAML::N
   return tokens;
 }
 
+Result<TokensOfGroups> ReadGroups(const YAML::Node& root) {
+  TokensOfGroups all;
+  if (!root.IsMap()) {
+    return Status(Code::kInvalidArgument, "groups with their tokens are expected");
+  }
+  for (const auto& entry : root) {
+    const auto name = entry.first.as<std::string>();
+    const Result<ApiGroup> group = GroupNamed(name);
+    Result<std::vector<std::string>> tokens = TokensOf(name, entry.second);
+    if (!group.ok() || !tokens.ok()) {
+      return group.ok() ? tokens.status() : group.status();
+    }
+    all[*group] = *std::move(tokens);
+  }
+  return all;
+}
+
 // Takes as long for every text of a token's length.
 bool AreEqual(std::string_view token, std::string_view given) {
   if (token.size() != given.size()) {
@@ -136,26 +153,15 @@ std::optional<ApiGroup> GroupOf(std::string_view path) {
 }
 
 Result<AccessTokens> AccessTokens::Parse(const std::string& text, const std::string& place) {
-  AccessTokens all;
   try {
-    const YAML::Node root = YAML::Load(text);
-    if (!root.IsMap()) {
-      return Status(Code::kInvalidArgument, place + ": groups with their tokens are expected");
+    Result<TokensOfGroups> tokens = ReadGroups(YAML::Load(text));
+    if (!tokens.ok()) {
+      return Status(tokens.status().code(), place + ": " + tokens.status().message());
     }
-    for (const auto& entry : root) {
-      const auto name = entry.first.as<std::string>();
-      const Result<ApiGroup> group = GroupNamed(name);
-      Result<std::vector<std::string>> tokens = TokensOf(name, entry.second);
-      if (!group.ok() || !tokens.ok()) {
-        const Status& status = group.ok() ? tokens.status() : group.status();
-        return Status(status.code(), place + ": " + status.message());
-      }
-      all.tokens_[*group] = *std::move(tokens);
-    }
+    return AccessTokens(*std::move(tokens));
   } catch (const YAML::Exception& error) {
     return Status(Code::kInvalidArgument, place + ": " + error.what());
   }
-  return all;
 }
 
 grpc::Status AccessTokens::Check(ApiGroup group, std::optional<std::string_view> header) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
@@ -21,6 +22,8 @@ enum class ApiGroup { kInference, kModelControl, kStatistics };
 // probes use, and those that list services.
 std::optional<ApiGroup> GroupOf(std::string_view path);
 
+using TokensOfGroups = std::map<ApiGroup, std::vector<std::string>>;
+
 // Immutable.
 class AccessTokens {
  public:
@@ -34,7 +37,9 @@ class AccessTokens {
   [[nodiscard]] grpc::Status Check(ApiGroup group, std::optional<std::string_view> header) const;
 
  private:
-  std::map<ApiGroup, std::vector<std::string>> tokens_;
+  explicit AccessTokens(TokensOfGroups tokens) : tokens_(std::move(tokens)) {}
+
+  TokensOfGroups tokens_;
 };
 
 // Has gRPC refuse the calls that `tokens` do not allow.

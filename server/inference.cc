@@ -116,6 +116,7 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   Request request{
       .arguments = *std::move(arguments),
       .priority = parameters->priority,
+      .sequence = parameters->sequence,
       // On the interpreter's own thread, before it takes its next call: until then
       // nobody writes to the model's memory.
       .done = [self = shared_from_this()](const Result<Value>& result, const RequestTimes& times) {

@@ -32,7 +32,8 @@ namespace {
 
 constexpr const char* kServerName = "torchdeploy";
 // By Triton's names; only what is there: a client uses each that it knows.
-constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "statistics"};
+constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "sequence",
+                                    "statistics"};
 constexpr const char* kSharedMemoryExtension = "system_shared_memory";
 constexpr const char* kModelControlExtension = "model_repository";
 constexpr const char* kSharedMemoryIsOff =

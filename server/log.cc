@@ -11,6 +11,7 @@
 #include "torchdeploy/status.h"
 
 #include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace torchdeploy::server {
 

@@ -73,12 +73,10 @@ void PrintReady(const Server& server) {
   const std::vector<std::string> models = server.models().Names();
   const std::string names = models.empty() ? "no model yet" : JoinNames(models);
   const size_t count = server.num_interpreters();
-  if (!server.metrics_address().empty()) {
-    std::printf("torchdeploy: metrics on http://%s/metrics\n", server.metrics_address().c_str());
-  }
-  // The last: who waits for the server waits for this line.
-  std::printf("torchdeploy: serving %s on %s with %zu interpreter%s\n", names.c_str(),
-              server.address().c_str(), count, count == 1 ? "" : "s");
+  const std::string& metrics = server.metrics_address();
+  std::printf("torchdeploy: serving %s on %s with %zu interpreter%s%s\n", names.c_str(),
+              server.address().c_str(), count, count == 1 ? "" : "s",
+              metrics.empty() ? "" : (", metrics on http://" + metrics + "/metrics").c_str());
   std::fflush(stdout);
 }
 

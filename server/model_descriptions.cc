@@ -114,6 +114,11 @@ void DescribeConfig(const Model& model, inference::ModelConfig* config) {
   if (is_batched) {
     DescribeBatching(settings, config->mutable_dynamic_batching());
   }
+  if (settings.sequences) {
+    const auto idle = std::chrono::microseconds(settings.sequences->idle);
+    config->mutable_sequence_batching()->set_max_sequence_idle_microseconds(
+        static_cast<uint64_t>(idle.count()));
+  }
 }
 
 void DescribeStatistics(const Model& model, inference::ModelStatistics* statistics) {

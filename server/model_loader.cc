@@ -16,6 +16,7 @@
 #include "server/padding.h"
 #include "server/padding_settings.h"
 #include "server/request_queue.h"
+#include "server/sequence_inputs.h"
 #include "server/timer.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/interpreter_session.h"
@@ -149,6 +150,14 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
   HideLengths(*padding, manifest);
   QueueSettings queue = settings.queue;
   queue.batching.padding = *std::move(padding);
+  if (queue.sequences) {
+    Result<SequenceSettings> sequences = CheckSequences(*queue.sequences, manifest);
+    if (!sequences.ok()) {
+      return sequences.status();
+    }
+    queue.sequences = *std::move(sequences);
+    HideSequenceInputs(queue.sequences->inputs, manifest);
+  }
   ReplicatedObj entry = package->LoadEntry();
   Status status = entry.LoadEverywhere();
   if (status.ok()) {

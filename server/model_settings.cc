@@ -17,6 +17,7 @@
 #include "server/padding.h"
 #include "server/padding_settings.h"
 #include "server/request_queue.h"
+#include "server/sequence_inputs.h"
 #include "server/version_policy.h"
 #include "torchdeploy/status.h"
 
@@ -33,6 +34,8 @@ constexpr int64_t kMostVersions = 1000;
 constexpr int64_t kMostWarmupCalls = 1000;
 constexpr int64_t kLastDimension = 63;
 constexpr int64_t kMostInterpreters = 1024;
+constexpr int64_t kLongestIdleMs = 86'400'000;
+constexpr int64_t kMostSequences = 1'000'000;
 
 // Caught in this file.
 struct Refusal : std::runtime_error {
@@ -194,6 +197,22 @@ void ReadQueue(const YAML::Node& node, const std::string& place, QueueSettings& 
                              }}});
 }
 
+void ReadSequences(const YAML::Node& node, const std::string& place, SequenceSettings& sequences) {
+  ReadMapping(node, place,
+              {{"idle_ms",
+                [&](const YAML::Node& value, const std::string& at) {
+                  sequences.idle =
+                      std::chrono::milliseconds(ReadNumber(value, at, 1, kLongestIdleMs));
+                }},
+               {"max",
+                [&](const YAML::Node& value, const std::string& at) {
+                  sequences.most = static_cast<size_t>(ReadNumber(value, at, 1, kMostSequences));
+                }},
+               {"id", NameReader(sequences.inputs.id.name)},
+               {"start", NameReader(sequences.inputs.start.name)},
+               {"end", NameReader(sequences.inputs.end.name)}});
+}
+
 std::string ReadVersion(const YAML::Node& node, const std::string& place) {
   // Checked as a number, kept as it is written: "01" is a folder of its own.
   ReadNumber(node, place, 0, std::numeric_limits<int64_t>::max());
@@ -226,6 +245,10 @@ Readers AllReaders(ModelSettings& settings) {
        }},
       {"queue", [&](const YAML::Node& value,
                     const std::string& place) { ReadQueue(value, place, settings.queue); }},
+      {"sequences",
+       [&](const YAML::Node& value, const std::string& place) {
+         ReadSequences(value, place, settings.queue.sequences.emplace());
+       }},
       {"versions",
        [&](const YAML::Node& value, const std::string& place) {
          ReadVersions(value, place, settings.versions);
@@ -255,6 +278,10 @@ void ReadAll(const YAML::Node& node, ModelSettings& settings) {
   if (settings.queue.most_waiting < most_rows) {
     throw Refusal("queue.max_size is " + std::to_string(settings.queue.most_waiting) +
                   ", less than batching.max_size, which is " + std::to_string(most_rows));
+  }
+  if (settings.queue.sequences && most_rows > 1) {
+    throw Refusal("batching.max_size is " + std::to_string(most_rows) +
+                  ", with sequences, whose requests are not joined");
   }
   if (settings.intra_op_threads > 0 && settings.interpreters == 0) {
     throw Refusal(

@@ -14,6 +14,7 @@
 #include "server/arguments.h"
 #include "server/joined_arguments.h"
 #include "server/request_times.h"
+#include "server/sequences.h"
 #include "server/timer.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
@@ -26,6 +27,7 @@ struct Request {
   Arguments arguments;
   std::string method = {};  // Of the model; empty: the model itself, and only then is it joined.
   uint64_t priority = 0;    // 1 is before 2, and 0 the last.
+  std::optional<SequenceStep> sequence = {};
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
   // Told where the call will be made, before it is. May be empty.
   std::function<void(size_t slot)> taken = {};

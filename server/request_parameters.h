@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "server/sequences.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.pb.h"
@@ -16,6 +17,8 @@ struct RequestParameters {
   uint64_t priority = 0;  // "priority": 1 is before 2, and 0 the last.
   // "timeout": from the request's arrival to its answer; 0 is none.
   std::optional<std::chrono::microseconds> timeout = {};
+  // "sequence_id", "sequence_start", "sequence_end"; none without an id, or when it is 0 or "".
+  std::optional<SequenceStep> sequence = {};
 };
 
 using ParameterMap = google::protobuf::Map<std::string, inference::InferParameter>;

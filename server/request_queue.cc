@@ -19,10 +19,14 @@
 #include "server/model_stream.h"
 #include "server/padding.h"
 #include "server/queued_request.h"
+#include "server/request_times.h"
+#include "server/sequence_inputs.h"
+#include "server/sequences.h"
 #include "server/timer.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
 
@@ -33,6 +37,20 @@ BatchSettings WithAllPreferred(BatchSettings settings) {
     settings.preferred_rows.push_back(settings.most_rows);
   }
   return settings;
+}
+
+std::shared_ptr<Sequences> MakeSequences(const QueueSettings& settings,
+                                         const ReplicatedObj& entry) {
+  if (!settings.sequences) {
+    return nullptr;
+  }
+  return std::make_shared<Sequences>(settings.sequences->idle, settings.sequences->most,
+                                     entry.num_interpreters());
+}
+
+Status Full(size_t waiting) {
+  return {Code::kResourceExhausted,
+          "the queue of the model is full: " + std::to_string(waiting) + " requests are waiting"};
 }
 
 }  // namespace
@@ -46,12 +64,17 @@ void RequestQueue::Ticket::EndEarly(const Status& status) const {
 RequestQueue::RequestQueue(ReplicatedObj entry, QueueSettings settings,
                            std::shared_ptr<Timer> timer)
     : entry_(std::move(entry)),
-      settings_{settings.most_waiting, WithAllPreferred(std::move(settings.batching))},
-      timer_(std::move(timer)) {}
+      settings_{settings.most_waiting, WithAllPreferred(std::move(settings.batching)),
+                std::move(settings.sequences)},
+      timer_(std::move(timer)),
+      sequences_(MakeSequences(settings_, entry_)) {}
 
 Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   if (request.deadline.has_value() && *request.deadline <= std::chrono::steady_clock::now()) {
     return Status(Code::kDeadlineExceeded, "The request was over its timeout when it arrived.");
+  }
+  if (settings_.sequences) {
+    return SubmitToSequence(settings_.sequences->inputs, std::move(request));
   }
   const Padding& padding = settings_.batching.padding;
   if (Status status = AddLengths(padding, request.arguments); !status.ok()) {
@@ -68,9 +91,7 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() >= settings_.most_waiting) {
-      return Status(Code::kResourceExhausted,
-                    "the queue of the model is full: " + std::to_string(waiting_.size()) +
-                        " requests are waiting");
+      return Full(waiting_.size());
     }
     queued = std::make_shared<QueuedRequest>(std::move(request), Rank{urgency, arrivals_++},
                                              std::move(rows));
@@ -79,6 +100,63 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
   }
   AskForInterpreters();
   return Ticket(std::move(queued));
+}
+
+Result<RequestQueue::Ticket> RequestQueue::SubmitToSequence(const SequenceInputs& inputs,
+                                                            Request request) {
+  if (!request.sequence) {
+    return Status(Code::kInvalidArgument,
+                  "the model takes requests of sequences; parameter sequence_id is missing, or 0");
+  }
+  if (Status status = AddSequenceInputs(inputs, *request.sequence, request.arguments);
+      !status.ok()) {
+    return status;
+  }
+  std::shared_ptr<QueuedRequest> queued;
+  size_t slot = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_in_sequences_ >= settings_.most_waiting) {
+      return Full(waiting_in_sequences_);
+    }
+    const Result<std::shared_ptr<Sequences::Turn>> turn = sequences_->Enter(*request.sequence);
+    if (!turn.ok()) {
+      return turn.status();
+    }
+    slot = (*turn)->slot();
+    request.done = [turn = *turn, done = std::move(request.done)](const Result<Value>& result,
+                                                                  const RequestTimes& times) {
+      done(result, times);
+    };
+    queued = std::make_shared<QueuedRequest>(std::move(request), Rank{0, arrivals_++},
+                                             std::optional<Rows>());
+    ++waiting_in_sequences_;
+  }
+  queued->WatchDeadline(*timer_);
+  const Status asked = entry_.CallWhenFree(
+      [self = shared_from_this(), queued](size_t at) { return self->CallOfSequence(queued, at); },
+      slot);
+  if (!asked.ok()) {
+    {
+      const std::lock_guard lock(mutex_);
+      --waiting_in_sequences_;
+    }
+    queued->EndEarly(asked);
+  }
+  return Ticket(std::move(queued));
+}
+
+std::optional<ReplicatedObj::DueCall> RequestQueue::CallOfSequence(
+    std::shared_ptr<QueuedRequest> request, size_t slot) {
+  {
+    const std::lock_guard lock(mutex_);
+    --waiting_in_sequences_;
+  }
+  const auto run = std::make_shared<BatchRun>(
+      BatchRun::Requests{std::move(request)},
+      std::shared_ptr<const Padding>(shared_from_this(), &settings_.batching.padding),
+      [](const auto& /*alone already*/) {});
+  return run->Begin(slot);
 }
 
 std::shared_ptr<ModelStream> RequestQueue::NewStream(CallOptions options) {
@@ -98,7 +176,7 @@ void RequestQueue::Hurry() {
 
 size_t RequestQueue::waiting() const {
   const std::lock_guard lock(mutex_);
-  return waiting_.size();
+  return waiting_.size() + waiting_in_sequences_;
 }
 
 Status RequestQueue::CheckRows(const std::optional<Rows>& rows) const {

@@ -17,6 +17,8 @@
 #include "server/model_stream.h"
 #include "server/padding.h"
 #include "server/queued_request.h"
+#include "server/sequence_inputs.h"
+#include "server/sequences.h"
 #include "server/timer.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/replicated_obj.h"
@@ -38,9 +40,12 @@ struct BatchSettings {
 struct QueueSettings {
   size_t most_waiting = 1000;  // Requests that no interpreter has taken; more are refused.
   BatchSettings batching = {};
+  // Each request is then of a sequence, and a call of its own, in the order of arrival.
+  std::optional<SequenceSettings> sequences = {};
 };
 
-// Bounded, in order of priority, then of arrival. It asks the runtime for no more interpreters at
+// Bounded, in order of priority, then of arrival; for a model with sequences in that of arrival,
+// each request in the interpreter of its sequence. It asks the runtime for no more interpreters at
 // once than there are, and there queues take turns, whatever waits in one of them; which requests
 // run is decided when there is an interpreter for them. Thread-safe.
 //
@@ -67,7 +72,7 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   // Adds the lengths that the model's padding asks for. Not accepted, and `done` is not called:
   // kResourceExhausted, with the number of those that wait, when they are too many, or when there
   // is no memory for the lengths; kDeadlineExceeded when the deadline is over; kInvalidArgument
-  // for more rows than a batch may have.
+  // for more rows than a batch may have; for a model with sequences also as Sequences::Enter().
   Result<Ticket> Submit(Request request);
 
   // For a request whose method is ModelStream::kBegin.
@@ -97,6 +102,11 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
     bool is_due = false;
   };
 
+  Result<Ticket> SubmitToSequence(const SequenceInputs& inputs, Request request);
+  // On its interpreter's thread, when that is free.
+  std::optional<ReplicatedObj::DueCall> CallOfSequence(std::shared_ptr<QueuedRequest> request,
+                                                       size_t slot);
+
   [[nodiscard]] bool CanJoin() const { return settings_.batching.most_rows > 1; }
   [[nodiscard]] Status CheckRows(const std::optional<Rows>& rows) const;
 
@@ -125,11 +135,13 @@ class RequestQueue : public std::enable_shared_from_this<RequestQueue> {
   const ReplicatedObj entry_;
   const QueueSettings settings_;
   const std::shared_ptr<Timer> timer_;
+  const std::shared_ptr<Sequences> sequences_;  // Null for a model without.
   std::atomic<int64_t> streams_ = 0;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   WaitingRequests waiting_;
+  size_t waiting_in_sequences_ = 0;
   uint64_t arrivals_ = 0;
   size_t asked_for_ = 0;  // Interpreters.
   bool is_hurried_ = false;

@@ -35,7 +35,7 @@ class ServingGate {
   explicit ServingGate(size_t most_bytes = 0) : most_bytes_(most_bytes) {}
 
   [[nodiscard]] State state() const;
-  // kUnavailable, with the reason. REQUIRES: it is not open, or was not.
+  // Why it was not open when somebody looked: kUnavailable.
   [[nodiscard]] Status WhyClosed() const;
 
   // Whether Enter() asks for the size of a request.

@@ -76,6 +76,7 @@ StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit,
       ends_at_error_(EndsAtError(*context)) {}
 
 void StreamInfer::OnReadDone(bool ok) {
+  const std::shared_ptr<StreamInfer> self = shared_from_this();
   std::shared_ptr<Exchange> exchange;
   {
     const std::lock_guard lock(mutex_);
@@ -86,8 +87,12 @@ void StreamInfer::OnReadDone(bool ok) {
       return;
     }
     running_.insert(exchange);
+    is_beginning_ = true;
   }
   Run(exchange);
+  const std::lock_guard lock(mutex_);
+  is_beginning_ = false;
+  Proceed();  // The next may be read while this one runs.
 }
 
 void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
@@ -111,8 +116,6 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
     exchange->inference = inference;
   }
   inference->Begin();
-  const std::lock_guard lock(mutex_);
-  Proceed();  // The next may be read while this one runs.
 }
 
 void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status& status,
@@ -225,7 +228,7 @@ bool StreamInfer::IsOver() const {
 }
 
 bool StreamInfer::MayRead() const {
-  return incoming_ == nullptr && !is_at_end_ && !end_.has_value() &&
+  return incoming_ == nullptr && !is_beginning_ && !is_at_end_ && !end_.has_value() &&
          running_.size() + answered_.size() < kMostExchanges && unread_bytes_ < kMostUnreadBytes;
 }
 

@@ -28,7 +28,7 @@ struct Admission {
   std::shared_ptr<const Model> model;
 };
 
-// Requests run beside each other; each is answered as soon as it can be, whatever came before it,
+// Requests are queued in their order and run beside each other; each is answered as soon as it can be, whatever came before it,
 // with its id, and if its model yields more than once: an item is asked for when the one before it
 // is written. An error is an answer, too (`error_message`), unless the client's metadata has
 // "triton_grpc_error: true": then the first one ends the stream. A client that does not read its
@@ -90,6 +90,7 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
   std::deque<std::shared_ptr<Exchange>> answered_;  // The first is being written if is_writing_.
   size_t unread_bytes_ = 0;                         // Of answered_.
   bool is_writing_ = false;
+  bool is_beginning_ = false;  // A request that was read; requests are queued in their order.
   bool is_at_end_ = false;  // The client sends nothing more.
   // Nothing more is answered. The stream ends so when the answers that there are are written.
   std::optional<grpc::Status> end_;

@@ -136,7 +136,7 @@ def inspect(archive: Path, as_json: bool) -> None:
         _print_manifest(manifest)
 
 
-_PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @main.command()
@@ -163,10 +163,10 @@ _PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     is_flag=True,
     help="Let clients on this machine pass tensors in memory that they name.",
 )
-@click.option("--tls-cert", type=_PEM, help="The server's certificate: encrypt connections.")
-@click.option("--tls-key", type=_PEM, help="Its key.")
-@click.option("--tls-client-ca", type=_PEM, help="Ask clients for a certificate signed by these.")
-@click.option("--tokens", type=_PEM, help="File with the tokens that clients must have.")
+@click.option("--tls-cert", type=_FILE, help="The server's certificate: encrypt connections.")
+@click.option("--tls-key", type=_FILE, help="Its key.")
+@click.option("--tls-client-ca", type=_FILE, help="Ask clients for a certificate signed by these.")
+@click.option("--tokens", type=_FILE, help="File with the tokens that clients must have.")
 @click.option(
     "--max-request-bytes", type=click.IntRange(1, 2**31 - 1), help="Refuse larger requests."
 )
@@ -219,9 +219,9 @@ def serve(path: Path, restart: bool, **options: Any) -> None:
 @click.option(
     "--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds."
 )
-@click.option("--tls-ca", type=_PEM, help="Who signed the server's certificate; connect with TLS.")
-@click.option("--tls-cert", type=_PEM, help="Own certificate, for a server that asks for one.")
-@click.option("--tls-key", type=_PEM, help="Its key.")
+@click.option("--tls-ca", type=_FILE, help="Who signed the server's certificate; connect with TLS.")
+@click.option("--tls-cert", type=_FILE, help="Own certificate, for a server that asks for one.")
+@click.option("--tls-key", type=_FILE, help="Its key.")
 @click.option("--token", envvar="TORCHDEPLOY_TOKEN", help="With TLS.  [env: TORCHDEPLOY_TOKEN]")
 @click.option("--json", "as_json", is_flag=True, help="Print every element, as JSON.")
 def infer(

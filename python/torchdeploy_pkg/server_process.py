@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 READY_LINE = re.compile(
-    r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreter"
+    r"torchdeploy: serving (?P<names>.+) on (?P<url>\S+:\d+) with \d+ interpreters?"
+    r"(?:, metrics on (?P<metrics_url>\S+))?"
 )
 
 _NO_MODEL = "no model yet"
@@ -111,6 +112,7 @@ class Server:
     Attributes:
         url: ``"HOST:PORT"``, once started.
         models: Names of the models that are served, once started.
+        metrics_url: Of Prometheus's metrics, once started with a `metrics_port`.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
         self.models: tuple[str, ...] = ()
+        self.metrics_url = ""
 
     def __enter__(self) -> Server:
         self.start()
@@ -193,6 +196,7 @@ class Server:
             msg = "the server ended before it was ready; its message is on stderr"
             raise FailedPreconditionError(msg)
         self.url = match["url"]
+        self.metrics_url = match["metrics_url"] or ""
         names = match["names"]
         self.models = () if names == _NO_MODEL else tuple(names.split(", "))
 

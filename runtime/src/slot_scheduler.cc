@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -283,14 +284,14 @@ void SlotScheduler::Enqueue(std::optional<size_t> wanted, Waiter waiter) {
 
 void SlotScheduler::EnqueueNextOf(const void* owner, std::optional<size_t> wanted) {
   const auto behind = behind_.find({owner, wanted});
-  std::vector<Job>& jobs = behind->second;
+  std::deque<Job>& jobs = behind->second;
   if (jobs.empty()) {
     behind_.erase(behind);
     return;
   }
   QueueOf(wanted).push_back(
       {.arrival = arrivals_++, .job = std::move(jobs.front()), .owner = owner});
-  jobs.erase(jobs.begin());
+  jobs.pop_front();
 }
 
 void SlotScheduler::Withdraw(std::optional<size_t> wanted, const Caller& caller) {

@@ -153,7 +153,7 @@ class SlotScheduler : public std::enable_shared_from_this<SlotScheduler> {
   std::vector<size_t> free_;  // The last one freed is at the end and goes first: it is warm.
   Queue waiting_for_any_;
   // For each owner in a queue, and what that queue is of: its other jobs.
-  std::map<std::pair<const void*, std::optional<size_t>>, std::vector<Job>> behind_;
+  std::map<std::pair<const void*, std::optional<size_t>>, std::deque<Job>> behind_;
   uint64_t arrivals_ = 0;
   uint64_t lives_ = 0;
   bool closed_ = false;

@@ -198,6 +198,28 @@ Result<Value> EndItems(FakeInterpreter& interpreter, const FakeArguments& argume
   return Value(None());
 }
 
+bool Flag(const FakeArguments& arguments, const std::string& name) {
+  const Value* const value = Argument(arguments, name);
+  const auto* const tensor = value == nullptr ? nullptr : value->get<Tensor>();
+  return tensor != nullptr && FirstElement<uint8_t>(*tensor).value_or(0) == 1;
+}
+
+// What the sequence `id` has brought since its start, together.
+Result<Value> AddToSequence(FakeInterpreter& interpreter, const FakeArguments& arguments) {
+  const int64_t id = Milliseconds(Argument(arguments, "id"));
+  if (Flag(arguments, "start")) {
+    interpreter.sums[id] = 0;
+  }
+  if (!interpreter.sums.contains(id)) {
+    return Raise("KeyError", "no such sequence here");
+  }
+  const int64_t sum = interpreter.sums[id] += Milliseconds(Argument(arguments, "x"));
+  if (Flag(arguments, "end")) {
+    interpreter.sums.erase(id);
+  }
+  return Number(arguments, "sum", sum);
+}
+
 using Model = std::function<Result<Value>(FakeInterpreter&, const FakeArguments&)>;
 
 const std::map<std::string, Model>& Models() {
@@ -238,6 +260,7 @@ const std::map<std::string, Model>& Models() {
       {"items.pkl.end", EndItems},
       {"loop.pkl", Loop},
       {"model.pkl", Double},
+      {"sequence.pkl", AddToSequence},
       {"sleep.pkl",
        [](FakeInterpreter&, const FakeArguments& arguments) -> Result<Value> {
          std::this_thread::sleep_for(

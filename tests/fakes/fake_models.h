@@ -50,7 +50,9 @@ struct FakeInterpreter {
     int64_t items = 0;
     int64_t next = 0;
   };
-  std::map<int64_t, Stream> streams = {};  // Touched by calls only.
+  // Touched by calls only.
+  std::map<int64_t, Stream> streams = {};
+  std::map<int64_t, int64_t> sums = {};  // By sequence.
 };
 
 struct FakeArguments {

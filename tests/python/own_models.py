@@ -281,6 +281,20 @@ class Affine(nn.Module):
         return {"y": self.linear(x), "rows": torch.tensor(x.shape[0])}
 
 
+class RunningSum(nn.Module):
+    """Adds up what a sequence brings, in the interpreter that it is in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums: dict[int, torch.Tensor] = {}
+
+    def forward(self, x: torch.Tensor, sequence: int, start: bool, end: bool) -> torch.Tensor:
+        if start:
+            self.sums[sequence] = torch.zeros_like(x)
+        self.sums[sequence] = self.sums[sequence] + x
+        return self.sums.pop(sequence) if end else self.sums[sequence]
+
+
 class SlowToLoad(nn.Module):
     """Tells by a file when it is being loaded, and takes its time."""
 

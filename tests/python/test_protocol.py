@@ -40,7 +40,7 @@ PARTIAL = {
     f"inference.{name}"
     for name in (
         *("ModelConfig", "ModelInput", "ModelOutput", "ModelInstanceGroup", "ModelQueuePolicy"),
-        *("ModelDynamicBatching", "ModelStatistics"),
+        *("ModelDynamicBatching", "ModelSequenceBatching", "ModelStatistics"),
     )
 }
 # KServe's alone: Triton's messages have no such field.

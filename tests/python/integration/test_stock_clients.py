@@ -15,6 +15,7 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
+from own_models import RunningSum
 from tritonclient.utils import InferenceServerException, shared_memory
 
 from torchdeploy_pkg import Server, package
@@ -31,7 +32,7 @@ Answer = tuple[triton.InferResult | None, InferenceServerException | None]
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     models = tmp_path_factory.mktemp("models")
     (models / "relu" / "1").mkdir(parents=True)
     linear = torch.nn.Linear(4, 4, bias=False)
@@ -39,8 +40,22 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     model = torch.nn.Sequential(linear, torch.nn.ReLU()).eval()
     package(model, models / "relu/1/model.pt", name="relu", example_inputs=torch.ones(1, 4))
     (models / "relu/config.yaml").write_text("batching: {max_size: 8}")
-    with Server(models, interpreters=2, allow_shared_memory=True) as server:
-        yield server.url
+    package(
+        RunningSum().eval(),
+        models / "sums/1/model.pt",
+        name="sums",
+        example_inputs={"x": torch.ones(4), "sequence": 1, "start": True, "end": True},
+    )
+    (models / "sums/config.yaml").write_text(
+        "sequences: {id: sequence, start: start, end: end}\nwarmup_calls: 0"
+    )
+    with Server(models, interpreters=2, allow_shared_memory=True, metrics_port=0) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def url(server: Server) -> str:
+    return server.url
 
 
 def input_of(x: np.ndarray[Any, Any]) -> triton.InferInput:
@@ -61,7 +76,8 @@ def test_tritonclient_is_told_what_the_server_has(url: str) -> None:
         config = client.get_model_config("relu").config
         assert config.max_batch_size == 8
         assert list(config.input[0].dims) == [4]
-        assert [model.name for model in client.get_model_repository_index().models] == ["relu"]
+        names = [model.name for model in client.get_model_repository_index().models]
+        assert names == ["relu", "sums"]
 
 
 def test_tritonclient_is_answered(url: str) -> None:
@@ -98,6 +114,30 @@ def test_tritonclient_is_answered_on_a_stream(url: str) -> None:
         assert error is not None
         assert "nobody" in str(error)
         client.stop_stream()
+
+
+def test_tritonclients_sequences_keep_their_state(url: str) -> None:
+    x = np.arange(4, dtype=np.float32)
+    tensor = triton.InferInput("x", x.shape, "FP32")
+    tensor.set_data_from_numpy(x)
+    with triton.InferenceServerClient(url) as client:
+        metadata = client.get_model_metadata("sums", as_json=True)
+        assert [each["name"] for each in metadata["inputs"]] == ["x"]
+
+        def add(sequence: int, *, start: bool = False, end: bool = False) -> np.ndarray[Any, Any]:
+            result = client.infer(
+                "sums", [tensor], sequence_id=sequence, sequence_start=start, sequence_end=end
+            )
+            sums: np.ndarray[Any, Any] = result.as_numpy("output")
+            return sums
+
+        for sequence in range(1, 6):
+            assert np.array_equal(add(sequence, start=True), x)
+        for sequence in range(1, 6):
+            assert np.array_equal(add(sequence), 2 * x)
+            assert np.array_equal(add(sequence, end=True), 3 * x)
+        with pytest.raises(InferenceServerException, match="has ended"):
+            add(1)
 
 
 def test_tritonclient_shares_memory_with_the_server(url: str) -> None:
@@ -155,15 +195,21 @@ MODES = {
     "in batches": ["-b", "4"],
     "through shared memory": ["--shared-memory", "system", "--concurrency-range", "2"],
     "through shared memory on a stream": ["--shared-memory", "system", "--streaming", "--async"],
+    "in sequences": ["-m", "sums", "--shape", "x:4", "--concurrency-range", "3"],
+    "in sequences on a stream": ["-m", "sums", "--shape", "x:4", "--streaming"],
+    "asking for traces": ["--trace-level", "TIMESTAMPS"],
+    "reading metrics": ["--collect-metrics", "--metrics-url"],
 }
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_perf_analyzer_measures(url: str, mode: str) -> None:
+def test_perf_analyzer_measures(server: Server, mode: str) -> None:
     binary = PERF_ANALYZER / "bin/perf_analyzer"
     assert binary.is_file(), "run `make build/perf_analyzer` first"
     libraries = PERF_ANALYZER / "nvidia/cuda_runtime/lib"
-    command = [str(binary), "-m", "relu", "-u", url, "-i", "grpc", *MODES[mode]]
+    model = [] if "-m" in MODES[mode] else ["-m", "relu"]
+    metrics = [server.metrics_url.removeprefix("http://")] if "--metrics-url" in MODES[mode] else []
+    command = [str(binary), *model, "-u", server.url, "-i", "grpc", *MODES[mode], *metrics]
     command += ["--measurement-interval", "300", "--stability-percentage", "999"]
     done = subprocess.run(
         command,
