@@ -108,6 +108,31 @@ Status WarmUp(const Package& package, const ReplicatedObj& entry, int64_t calls)
   return {};
 }
 
+// Asks the replicas for what the settings say of their calls.
+Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
+  if (!settings.inference_mode && !settings.torch_compile) {
+    return {};
+  }
+  const Kwargs wishes = {
+      {"inference_mode", Value(settings.inference_mode)},
+      {"torch_compile", settings.torch_compile ? Value(*settings.torch_compile) : Value(None())}};
+  for (size_t slot = 0; slot < entry.num_interpreters(); ++slot) {
+    const Result<InterpreterSession> session = entry.AcquireSession(slot);
+    if (!session.ok()) {
+      return session.status();
+    }
+    const Result<Obj> method = session->self().Attribute("configure");
+    if (!method.ok()) {
+      return {Code::kFailedPrecondition,
+              "inference_mode and torch_compile are for archives of torchdeploy_pkg from 0.1.0 on"};
+    }
+    if (const Status status = method->Call({}, wishes).status(); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 ModelLoader::ModelLoader(InterpreterPools& pools, std::shared_ptr<Timer> timer)
@@ -160,6 +185,9 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
   }
   ReplicatedObj entry = package->LoadEntry();
   Status status = entry.LoadEverywhere();
+  if (status.ok()) {
+    status = Configure(entry, settings);
+  }
   if (status.ok()) {
     status = WarmUp(*package, entry, settings.warmup_calls);
   }

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/name_list.h"
@@ -20,6 +21,7 @@
 #include "server/sequence_inputs.h"
 #include "server/version_policy.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
 
 #include <yaml-cpp/yaml.h>
 
@@ -213,6 +215,64 @@ void ReadSequences(const YAML::Node& node, const std::string& place, SequenceSet
                {"end", NameReader(sequences.inputs.end.name)}});
 }
 
+bool ReadBoolean(const YAML::Node& node, const std::string& place) {
+  bool boolean = false;
+  if (!node.IsScalar() || !YAML::convert<bool>::decode(node, boolean)) {
+    throw Refusal(place + " is " + YAML::Dump(node) + "; true or false is expected");
+  }
+  return boolean;
+}
+
+// As YAML means it: true, 3, 0.5, or text.
+Value ReadAny(const YAML::Node& node, const std::string& place) {
+  const std::string text = ReadScalar(node, place, "true, false, a number or text");
+  bool boolean = false;
+  int64_t integer = 0;
+  double number = 0;
+  if (node.Tag() == "!") {
+    return Value(text);  // In quotes.
+  }
+  if (YAML::convert<bool>::decode(node, boolean)) {
+    return Value(boolean);
+  }
+  if (YAML::convert<int64_t>::decode(node, integer)) {
+    return Value(integer);
+  }
+  return YAML::convert<double>::decode(node, number) ? Value(number) : Value(text);
+}
+
+Dict ReadCompileOptions(const YAML::Node& node, const std::string& place) {
+  Dict options;
+  ReadEachKey(node, place, [&](const std::string& key, const YAML::Node& value) {
+    options.emplace_back(Value(key), ReadAny(value, Join(place, key)));
+  });
+  return options;
+}
+
+// Source: torch.compile's arguments.
+Dict ReadCompile(const YAML::Node& node, const std::string& place) {
+  Dict arguments;
+  const auto add = [&arguments](const char* key, Value value) {
+    arguments.emplace_back(Value(std::string(key)), std::move(value));
+  };
+  Readers readers;
+  for (const char* key : {"backend", "mode"}) {
+    readers[key] = [&add, key](const YAML::Node& value, const std::string& at) {
+      add(key, Value(ReadScalar(value, at, "a name")));
+    };
+  }
+  for (const char* key : {"dynamic", "fullgraph"}) {
+    readers[key] = [&add, key](const YAML::Node& value, const std::string& at) {
+      add(key, Value(ReadBoolean(value, at)));
+    };
+  }
+  readers["options"] = [&add](const YAML::Node& value, const std::string& at) {
+    add("options", Value(ReadCompileOptions(value, at)));
+  };
+  ReadMapping(node, place, readers);
+  return arguments;
+}
+
 std::string ReadVersion(const YAML::Node& node, const std::string& place) {
   // Checked as a number, kept as it is written: "01" is a folder of its own.
   ReadNumber(node, place, 0, std::numeric_limits<int64_t>::max());
@@ -264,6 +324,14 @@ Readers AllReaders(ModelSettings& settings) {
       {"interpreters",
        [&](const YAML::Node& value, const std::string& place) {
          settings.interpreters = ReadNumber(value, place, 1, kMostInterpreters);
+       }},
+      {"inference_mode",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.inference_mode = ReadBoolean(value, place);
+       }},
+      {"torch_compile",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.torch_compile = ReadCompile(value, place);
        }},
       {"intra_op_threads",
        [&](const YAML::Node& value, const std::string& place) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "server/padding_settings.h"
 #include "server/request_queue.h"
 #include "server/version_policy.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
 
 namespace torchdeploy::server {
 
@@ -19,6 +21,8 @@ struct ModelSettings {
   int64_t warmup_calls = 1;
   int64_t interpreters = 0;      // For itself; 0: it shares those of the server.
   int64_t intra_op_threads = 0;  // Of interpreters for itself; 0: cores / interpreters.
+  bool inference_mode = false;
+  std::optional<Dict> torch_compile = {};  // Its arguments, by name.
 };
 
 // Replaces in `settings` what the text says, in YAML or JSON. kInvalidArgument, naming `place`, key

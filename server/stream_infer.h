@@ -28,11 +28,12 @@ struct Admission {
   std::shared_ptr<const Model> model;
 };
 
-// Requests are queued in their order and run beside each other; each is answered as soon as it can be, whatever came before it,
-// with its id, and if its model yields more than once: an item is asked for when the one before it
-// is written. An error is an answer, too (`error_message`), unless the client's metadata has
-// "triton_grpc_error: true": then the first one ends the stream. A client that does not read its
-// answers is not read from either. When it gives up, all that it has asked for ends.
+// Requests are queued in their order and run beside each other; each is answered as soon as it can
+// be, whatever came before it, with its id, and if its model yields more than once: an item is
+// asked for when the one before it is written. An error is an answer, too (`error_message`), unless
+// the client's metadata has "triton_grpc_error: true": then the first one ends the stream. A client
+// that does not read its answers is not read from either. When it gives up, all that it has asked
+// for ends.
 class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRequest,
                                                          inference::ModelStreamInferResponse>,
                           public std::enable_shared_from_this<StreamInfer> {
@@ -91,7 +92,7 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
   size_t unread_bytes_ = 0;                         // Of answered_.
   bool is_writing_ = false;
   bool is_beginning_ = false;  // A request that was read; requests are queued in their order.
-  bool is_at_end_ = false;  // The client sends nothing more.
+  bool is_at_end_ = false;     // The client sends nothing more.
   // Nothing more is answered. The stream ends so when the answers that there are are written.
   std::optional<grpc::Status> end_;
   bool is_finished_ = false;

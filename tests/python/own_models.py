@@ -308,3 +308,17 @@ class SlowToLoad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+
+class Modes(nn.Module):
+    """Says whether it runs in inference mode, and whether it was compiled."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        compiled = torch.compiler.is_compiling()
+        # Which dynamo cannot trace.
+        inference = not compiled and torch.is_inference_mode_enabled()
+        return {
+            "doubled": x * 2,
+            "inference": torch.tensor(inference),
+            "compiled": torch.tensor(compiled),
+        }

@@ -194,7 +194,10 @@ class Entry:
         args: Positional arguments, a tree with a Leaf for each input.
         kwargs: Keyword arguments, likewise.
         outputs: Names and datatypes of the parts of the result that are served; None for all.
+        inference_mode: Whether calls run in torch's inference mode.
     """
+
+    inference_mode = False
 
     def __init__(
         self,
@@ -209,11 +212,30 @@ class Entry:
         self.outputs = outputs
         self._tensors = None if kwargs else names_of_tensors(args)
 
+    def configure(
+        self, *, inference_mode: bool = False, torch_compile: "dict[str, Any] | None" = None
+    ) -> None:
+        """What the server's settings ask of the model, before it is called.
+
+        Args:
+            inference_mode: Whether calls run in torch's inference mode.
+            torch_compile: Arguments of torch.compile; None for a model as it is.
+        """
+        self.inference_mode = inference_mode
+        if torch_compile is None:
+            return
+        if not isinstance(self.target, torch.nn.Module):
+            msg = (
+                f"torch_compile takes a torch.nn.Module, and this is a {type(self.target).__name__}"
+            )
+            raise TypeError(msg)
+        self.target.compile(**torch_compile)
+
     def call_target(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Every part of the target's result, by name, as the target gave it."""
-        # Not inference_mode: its tensors cannot be used by a forward that needs gradients.
-        # Not no_grad(), which takes more time and does the same.
-        with torch.set_grad_enabled(False):
+        # Not always inference_mode: its tensors cannot be used by a forward that needs gradients.
+        # Not no_grad(), which takes more time than set_grad_enabled() and does the same.
+        with torch.inference_mode() if self.inference_mode else torch.set_grad_enabled(False):
             if self._tensors is None:
                 result = self.target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
             else:

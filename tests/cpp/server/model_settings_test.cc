@@ -2,6 +2,7 @@
 #include "server/model_settings.h"
 
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "server/padding_settings.h"
 #include "server/text_file.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/value.h"
 
 #include "tests/cpp/runtime/fake_pool.h"
 
@@ -80,6 +82,37 @@ batching:
   EXPECT_EQ(padding.inputs.at("audio.mel").lengths, "audio_lengths");
   EXPECT_EQ(padding.outputs.at("hidden").dimension, 1);
   EXPECT_EQ(padding.outputs.at("hidden").as, "ids");
+}
+
+TEST_F(ModelSettingsTest, ArgumentsOfTorchCompileAreTakenWithTheirTypes) {
+  const Status status = Read(R"(
+inference_mode: true
+torch_compile:
+  backend: inductor
+  dynamic: no
+  options: {max_autotune: true, depth: 3, rate: 0.5, name: triton, text: "3"}
+)");
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_TRUE(settings_.inference_mode);
+  ASSERT_TRUE(settings_.torch_compile);
+  const Dict& arguments = *settings_.torch_compile;
+  ASSERT_EQ(arguments.size(), 3U);
+  EXPECT_EQ(*arguments[0].first.get<std::string>(), "backend");
+  EXPECT_EQ(*arguments[0].second.get<std::string>(), "inductor");
+  EXPECT_EQ(*arguments[1].second.get<bool>(), false);
+  const Dict& options = *arguments[2].second.get<Dict>();
+  ASSERT_EQ(options.size(), 5U);
+  EXPECT_EQ(*options[0].second.get<bool>(), true);
+  EXPECT_EQ(*options[1].second.get<int64_t>(), 3);
+  EXPECT_EQ(*options[2].second.get<double>(), 0.5);
+  EXPECT_EQ(*options[3].second.get<std::string>(), "triton");
+  EXPECT_EQ(*options[4].second.get<std::string>(), "3");
+  EXPECT_TRUE(Read("torch_compile:").ok());
+  EXPECT_TRUE(settings_.torch_compile->empty());
+  for (const char* text : {"inference_mode: 2", "torch_compile: {dynamic: maybe}",
+                           "torch_compile: {modes: x}", "torch_compile: inductor"}) {
+    EXPECT_EQ(Read(text).code(), Code::kInvalidArgument) << text;
+  }
 }
 
 TEST_F(ModelSettingsTest, WhatIsNotSaidStaysAsItWas) {
