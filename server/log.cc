@@ -65,15 +65,19 @@ std::string Dump(const ordered_json& entry) {
 
 }  // namespace
 
-void Log::Event(const std::string& message) const {
+void Log::Event(const std::string& message, const std::string& traceback) const {
   if (!write_) {
     return;
   }
-  if (format_ == LogFormat::kJson) {
-    write_(Dump({{"time", Now()}, {"event", "server"}, {"message", message}}));
-  } else {
-    write_("torchdeploy: " + message);
+  if (format_ == LogFormat::kText) {
+    write_("torchdeploy: " + message + (traceback.empty() ? "" : "\n" + traceback));
+    return;
   }
+  ordered_json entry = {{"time", Now()}, {"event", "server"}, {"message", message}};
+  if (!traceback.empty()) {
+    entry["traceback"] = traceback;
+  }
+  write_(Dump(entry));
 }
 
 void Log::Failure(const FailedRequest& request) const {

@@ -29,8 +29,9 @@ class Log {
   Log() = default;
   Log(LogFormat format, Write write) : format_(format), write_(std::move(write)) {}
 
-  // An event of the server or of a model's load.
-  void Event(const std::string& message) const;
+  // An event of the server or of a model's load. `traceback`: of the Python exception that it was,
+  // if any; as text it is on lines of its own.
+  void Event(const std::string& message, const std::string& traceback = "") const;
 
   // One line, in JSON with the traceback of a Python exception.
   void Failure(const FailedRequest& request) const;

@@ -80,13 +80,13 @@ void PrintReady(const Server& server) {
   std::fflush(stdout);
 }
 
-void PrintError(const Status& status) {
-  std::fprintf(stderr, "torchdeploy: %s\n%s", status.ToString().c_str(),
-               status.traceback().c_str());
+void WriteLine(const std::string& line) {
+  const bool is_ended = line.ends_with('\n');  // As a traceback is.
+  std::fprintf(stderr, is_ended ? "%s" : "%s\n", line.c_str());
 }
 
-void WriteLine(const std::string& line) {
-  std::fprintf(stderr, "%s\n", line.c_str());
+void LogError(const Log& log, const Status& status) {
+  log.Event(status.ToString(), status.traceback());
 }
 
 // Requests that are cancelled have this long to end, then the process does: native code cannot be
@@ -106,9 +106,7 @@ bool Drain(Server& server, const CommandLine& command_line) {
   EndAfter(command_line.drain_grace + kCancelGrace, command_line.server.log);
   const bool is_in_time = server.Drain(command_line.drain_grace);
   if (!is_in_time) {
-    command_line.server.log.Event(
-        "requests that were not answered within --drain-grace-s were "
-        "cancelled");
+    command_line.server.log.Event("what was not answered within --drain-grace-s was cancelled");
   }
   return is_in_time;
 }
@@ -123,7 +121,7 @@ bool Drain(Server& server, const CommandLine& command_line) {
   command_line.server.models.log = command_line.server.runtime.log;
   Result<std::unique_ptr<Server>> listening = Server::Listen(command_line.server);
   if (!listening.ok()) {
-    PrintError(listening.status());
+    LogError(log, listening.status());
     ExitProcess(1);
   }
   Server& server = **listening;
@@ -142,7 +140,7 @@ bool Drain(Server& server, const CommandLine& command_line) {
       number = WaitForSignal(signals);
     }
   } else {
-    PrintError(loaded);
+    LogError(log, loaded);
   }
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // A second signal ends it at once.
   const bool is_in_time = Drain(server, command_line);

@@ -65,6 +65,14 @@ TEST_F(LogTest, AnEventIsALineInEitherFormat) {
   EXPECT_EQ(nlohmann::json::parse(lines_[1])["message"], "an interpreter hung");
 }
 
+TEST_F(LogTest, AnEventThatWasAnExceptionHasItsTraceback) {
+  In(LogFormat::kText).Event("UNKNOWN: ValueError: no", "Traceback ...\n");
+  In(LogFormat::kJson).Event("UNKNOWN: ValueError: no", "Traceback ...\n");
+  ASSERT_EQ(lines_.size(), 2U);
+  EXPECT_EQ(lines_[0], "torchdeploy: UNKNOWN: ValueError: no\nTraceback ...\n");
+  EXPECT_EQ(nlohmann::json::parse(lines_[1])["traceback"], "Traceback ...\n");
+}
+
 TEST_F(LogTest, WithoutASinkNothingIsWritten) {
   Log().Event("nobody reads this");
   Log().Failure({"net", "2", "id", kRaised});

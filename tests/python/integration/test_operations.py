@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -134,6 +135,19 @@ def test_a_stock_client_with_certificate_and_token_is_answered(
         # Probes have no token.
         assert client.is_server_ready()
         assert client.is_model_ready("obedient")
+
+
+def test_the_command_line_asks_with_certificate_and_token(
+    secured: str, certificates: Certificates
+) -> None:
+    command = [sys.executable, "-m", "torchdeploy_pkg.cli", "infer", secured, "obedient"]
+    command += ["--input", "what=[0]", "--tls-ca", str(certificates.ca)]
+    command += ["--tls-cert", str(certificates.client_cert)]
+    command += ["--tls-key", str(certificates.client_key)]
+    for token, returncode in (("token-of-an-application", 0), ("token-of-an-operator", 1)):
+        environment = {**os.environ, "TORCHDEPLOY_TOKEN": token}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == returncode, done.stderr
 
 
 def test_tokens_are_told_apart(secured: str, certificates: Certificates) -> None:
