@@ -133,6 +133,39 @@ Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
   return {};
 }
 
+// A replica in every interpreter, which has been called.
+Status Prepare(const Package& package, const ReplicatedObj& entry, const ModelSettings& settings) {
+  Status status = entry.LoadEverywhere();
+  if (status.ok()) {
+    status = Configure(entry, settings);
+  }
+  return status.ok() ? WarmUp(package, entry, settings.warmup_calls) : status;
+}
+
+// What of the settings the model can have. Takes the inputs that the server fills out of those that
+// clients are to send.
+Result<QueueSettings> CheckQueue(const ModelSettings& settings, std::optional<Manifest>& manifest) {
+  QueueSettings queue = settings.queue;
+  if (Status status = CheckBatching(queue.batching, manifest); !status.ok()) {
+    return status;
+  }
+  Result<Padding> padding = CheckPadding(settings.padding, manifest);
+  if (!padding.ok()) {
+    return padding.status();
+  }
+  queue.batching.padding = *std::move(padding);
+  HideLengths(queue.batching.padding, manifest);
+  if (queue.sequences) {
+    Result<SequenceSettings> sequences = CheckSequences(*queue.sequences, manifest);
+    if (!sequences.ok()) {
+      return sequences.status();
+    }
+    queue.sequences = *std::move(sequences);
+    HideSequenceInputs(queue.sequences->inputs, manifest);
+  }
+  return queue;
+}
+
 }  // namespace
 
 ModelLoader::ModelLoader(InterpreterPools& pools, std::shared_ptr<Timer> timer)
@@ -150,58 +183,42 @@ Result<std::shared_ptr<const Model>> ModelLoader::Load(const std::string& name,
 
 Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const ArchiveLocation& archive,
                                           const ModelSettings& settings) const {
-  std::shared_ptr<const InterpreterManager> reserved;
-  if (settings.interpreters > 0) {
-    Result<std::shared_ptr<const InterpreterManager>> own = pools_.Reserve(
-        static_cast<int>(settings.interpreters), static_cast<int>(settings.intra_op_threads));
-    if (!own.ok()) {
-      return own.status();
-    }
-    reserved = *std::move(own);
+  Result<std::shared_ptr<const InterpreterManager>> reserved = Reserve(settings);
+  if (!reserved.ok()) {
+    return reserved.status();
   }
-  const InterpreterManager& manager = reserved != nullptr ? *reserved : pools_.shared();
+  const InterpreterManager& manager = *reserved != nullptr ? **reserved : pools_.shared();
   const Result<Package> package = manager.LoadPackage(archive.path);
   if (!package.ok()) {
     return package.status();
   }
   std::optional<Manifest> manifest = package->manifest();
-  if (Status status = CheckBatching(settings.queue.batching, manifest); !status.ok()) {
-    return status;
-  }
-  Result<Padding> padding = CheckPadding(settings.padding, manifest);
-  if (!padding.ok()) {
-    return padding.status();
-  }
-  HideLengths(*padding, manifest);
-  QueueSettings queue = settings.queue;
-  queue.batching.padding = *std::move(padding);
-  if (queue.sequences) {
-    Result<SequenceSettings> sequences = CheckSequences(*queue.sequences, manifest);
-    if (!sequences.ok()) {
-      return sequences.status();
-    }
-    queue.sequences = *std::move(sequences);
-    HideSequenceInputs(queue.sequences->inputs, manifest);
+  Result<QueueSettings> queue = CheckQueue(settings, manifest);
+  if (!queue.ok()) {
+    return queue.status();
   }
   ReplicatedObj entry = package->LoadEntry();
-  Status status = entry.LoadEverywhere();
-  if (status.ok()) {
-    status = Configure(entry, settings);
-  }
-  if (status.ok()) {
-    status = WarmUp(*package, entry, settings.warmup_calls);
-  }
-  if (!status.ok()) {
+  if (Status status = Prepare(*package, entry, settings); !status.ok()) {
     return status;
   }
   const std::string stem = std::filesystem::path(archive.path).stem().string();
   const std::string own_name = manifest ? manifest->name : stem;
   const std::string own_version = manifest ? manifest->version : "1";
-  return Model{.name = name.empty() ? own_name : name,
-               .version = archive.version.empty() ? own_version : archive.version,
-               .manifest = std::move(manifest),
-               .reserved = std::move(reserved),
-               .queue = std::make_shared<RequestQueue>(std::move(entry), std::move(queue), timer_)};
+  return Model{
+      .name = name.empty() ? own_name : name,
+      .version = archive.version.empty() ? own_version : archive.version,
+      .manifest = std::move(manifest),
+      .reserved = *std::move(reserved),
+      .queue = std::make_shared<RequestQueue>(std::move(entry), *std::move(queue), timer_)};
+}
+
+Result<std::shared_ptr<const InterpreterManager>> ModelLoader::Reserve(
+    const ModelSettings& settings) const {
+  if (settings.interpreters == 0) {
+    return std::shared_ptr<const InterpreterManager>();
+  }
+  return pools_.Reserve(static_cast<int>(settings.interpreters),
+                        static_cast<int>(settings.intra_op_threads));
 }
 
 }  // namespace torchdeploy::server

@@ -9,6 +9,7 @@
 #include "server/model_repository.h"
 #include "server/model_settings.h"
 #include "server/timer.h"
+#include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy::server {
@@ -31,6 +32,9 @@ class ModelLoader {
   [[nodiscard]] Result<Model> LoadUnprefixed(const std::string& name,
                                              const ArchiveLocation& archive,
                                              const ModelSettings& settings) const;
+  // Null when the settings ask for none.
+  [[nodiscard]] Result<std::shared_ptr<const InterpreterManager>> Reserve(
+      const ModelSettings& settings) const;
 
   InterpreterPools& pools_;
   const std::shared_ptr<Timer> timer_;
