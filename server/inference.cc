@@ -8,18 +8,21 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "server/arguments.h"
 #include "server/inference_statistics.h"
 #include "server/log.h"
 #include "server/model_registry.h"
 #include "server/model_stream.h"
+#include "server/name_list.h"
 #include "server/queued_request.h"
 #include "server/request_decoder.h"
 #include "server/request_parameters.h"
 #include "server/request_queue.h"
 #include "server/request_times.h"
 #include "server/response_encoder.h"
+#include "server/sequences.h"
 #include "server/shared_memory_regions.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/manifest.h"
@@ -30,6 +33,14 @@
 
 namespace torchdeploy::server {
 
+namespace {
+
+// Source: docs/manifest.md, "Methods".
+constexpr const char* kMethodPrefix = "method_";
+constexpr size_t kLongestMethod = 256;  // Of a name in a message.
+
+}  // namespace
+
 Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request,
                      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
                      const SharedMemoryRegions& regions, const Log& log, Done done)
@@ -38,7 +49,8 @@ Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request
       model_(std::move(model)),
       regions_(regions),
       log_(log),
-      done_(std::move(done)) {}
+      done_(std::move(done)),
+      manifest_(&model_->manifest) {}
 
 void Inference::Begin() {
   const Result<RequestQueue::Ticket> ticket = Submit();
@@ -104,9 +116,19 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (!parameters.ok()) {
     return parameters.status();
   }
-  Result<Arguments> arguments = DecodeRequest(request_, model_->manifest, regions_);
+  if (Status status = ChooseMethod(parameters->method); !status.ok()) {
+    return status;
+  }
+  Result<Arguments> arguments = DecodeRequest(request_, *manifest_, regions_);
   if (!arguments.ok()) {
     return arguments.status();
+  }
+  Result<std::optional<SequenceStep>> sequence = std::optional<SequenceStep>();
+  if (model_->queue->settings().sequences) {
+    sequence = ReadSequence(*request_);
+  }
+  if (!sequence.ok()) {
+    return sequence.status();
   }
   Result<OutputSlices> slices = regions_.SlicesOfOutputs(*request_);
   if (!slices.ok()) {
@@ -115,8 +137,9 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   output_slices_ = *std::move(slices);
   Request request{
       .arguments = *std::move(arguments),
+      .method = parameters->method.empty() ? "" : kMethodPrefix + parameters->method,
       .priority = parameters->priority,
-      .sequence = parameters->sequence,
+      .sequence = *std::move(sequence),
       // On the interpreter's own thread, before it takes its next call: until then
       // nobody writes to the model's memory.
       .done = [self = shared_from_this()](const Result<Value>& result, const RequestTimes& times) {
@@ -125,10 +148,28 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (parameters->timeout.has_value()) {
     request.deadline = begin_ + *parameters->timeout;
   }
-  if (model_->manifest && model_->manifest->yields) {
+  if (*manifest_ && (*manifest_)->yields) {
     BeginStream(request);
   }
   return model_->queue->Submit(std::move(request));
+}
+
+Status Inference::ChooseMethod(const std::string& method) {
+  if (method.empty()) {
+    return {};
+  }
+  const auto found = model_->methods.find(method);
+  if (found == model_->methods.end()) {
+    std::vector<std::string> names;
+    for (const auto& named : model_->methods) {
+      names.push_back(named.first);
+    }
+    return {Code::kInvalidArgument,
+            "method '" + method.substr(0, kLongestMethod) +
+                "' is unknown; besides itself the model has: " + JoinNames(names)};
+  }
+  manifest_ = &found->second;
+  return {};
 }
 
 void Inference::BeginStream(Request& request) {
@@ -198,7 +239,7 @@ void Inference::Finish(const Status& status, Part part) {
 Status Inference::Encode(const Value& result) {
   EncodeHead();
   const std::span<const TensorSpec> declared =
-      model_->manifest ? std::span(model_->manifest->outputs) : std::span<const TensorSpec>();
+      *manifest_ ? std::span((*manifest_)->outputs) : std::span<const TensorSpec>();
   return EncodeResponse(result, declared, *request_, output_slices_, response_);
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "server/log.h"
 #include "server/model_registry.h"
@@ -16,6 +17,7 @@
 #include "server/request_times.h"
 #include "server/shared_memory_regions.h"
 #include "torchdeploy/call_options.h"
+#include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/value.h"
 
@@ -54,6 +56,8 @@ class Inference : public std::enable_shared_from_this<Inference> {
 
  private:
   Result<RequestQueue::Ticket> Submit();
+  // Chooses manifest_. kInvalidArgument for a method that the model does not have.
+  Status ChooseMethod(const std::string& method);
   // Makes it the begin of a stream.
   void BeginStream(Request& request);
   void Answer(const Result<Value>& result, const RequestTimes& times);
@@ -72,6 +76,8 @@ class Inference : public std::enable_shared_from_this<Inference> {
   const Done done_;
   const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
 
+  // Of the model, or of its method that is asked for. Constant once it is in the queue.
+  const std::optional<Manifest>* manifest_;
   OutputSlices output_slices_;  // Constant once it is in the queue.
   RequestTimes times_;          // Of the call that was answered first.
 

@@ -14,6 +14,7 @@
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
 #include "server/repository_rpcs.h"
+#include "server/request_parameters.h"
 #include "server/serving_gate.h"
 #include "server/shared_memory_regions.h"
 #include "server/shared_memory_rpcs.h"
@@ -156,7 +157,7 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
     return FinishWith(context, admission.status());
   }
   if (const std::optional<Manifest>& manifest = admission->model->manifest;
-      manifest && manifest->yields) {
+      manifest && manifest->yields && !request->parameters().contains(kMethodParameter)) {
     return FinishWith(context, {Code::kUnimplemented, "model '" + request->model_name() +
                                                           "' yields its answers: ask for them by "
                                                           "ModelStreamInfer"});

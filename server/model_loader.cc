@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,6 +134,23 @@ Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
   return {};
 }
 
+std::map<std::string, std::optional<Manifest>> ManifestsOfMethods(
+    const std::optional<Manifest>& manifest) {
+  std::map<std::string, std::optional<Manifest>> methods;
+  if (!manifest) {
+    return methods;
+  }
+  for (const auto& [name, spec] : manifest->methods) {
+    Manifest method = *manifest;
+    method.inputs = spec.inputs;
+    method.outputs = spec.outputs;
+    method.methods.clear();
+    method.yields = false;
+    methods.emplace(name, std::move(method));
+  }
+  return methods;
+}
+
 // A replica in every interpreter, which has been called.
 Status Prepare(const Package& package, const ReplicatedObj& entry, const ModelSettings& settings) {
   Status status = entry.LoadEverywhere();
@@ -204,10 +222,12 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
   const std::string stem = std::filesystem::path(archive.path).stem().string();
   const std::string own_name = manifest ? manifest->name : stem;
   const std::string own_version = manifest ? manifest->version : "1";
+  std::map<std::string, std::optional<Manifest>> methods = ManifestsOfMethods(manifest);
   return Model{
       .name = name.empty() ? own_name : name,
       .version = archive.version.empty() ? own_version : archive.version,
       .manifest = std::move(manifest),
+      .methods = std::move(methods),
       .reserved = *std::move(reserved),
       .queue = std::make_shared<RequestQueue>(std::move(entry), *std::move(queue), timer_)};
 }

@@ -22,6 +22,8 @@ struct Model {
   std::string name;
   std::string version;
   std::optional<Manifest> manifest;
+  // What the manifest says of each other method, as if that were the model.
+  std::map<std::string, std::optional<Manifest>> methods;
   std::shared_ptr<const InterpreterManager> reserved;  // Null: it runs in those that are shared.
   std::shared_ptr<RequestQueue> queue;                 // Of its entry.
   std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();

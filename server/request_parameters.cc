@@ -57,7 +57,10 @@ Result<SequenceStep> ReadSequenceId(const ParameterMap& parameters) {
   return SequenceStep{.id = *id == 0 ? "" : std::to_string(*id)};
 }
 
-Result<std::optional<SequenceStep>> ReadSequence(const ParameterMap& parameters) {
+}  // namespace
+
+Result<std::optional<SequenceStep>> ReadSequence(const inference::ModelInferRequest& request) {
+  const ParameterMap& parameters = request.parameters();
   Result<SequenceStep> step = ReadSequenceId(parameters);
   const Result<bool> is_start = ReadFlag(parameters, "sequence_start");
   const Result<bool> is_end = ReadFlag(parameters, "sequence_end");
@@ -74,8 +77,6 @@ Result<std::optional<SequenceStep>> ReadSequence(const ParameterMap& parameters)
   step->is_end = *is_end;
   return std::optional(*std::move(step));
 }
-
-}  // namespace
 
 Result<uint64_t> ReadCount(const ParameterMap& parameters, const std::string& name) {
   const auto found = parameters.find(name);
@@ -100,12 +101,14 @@ Result<RequestParameters> ReadParameters(const inference::ModelInferRequest& req
   if (!priority.ok() || !timeout_us.ok()) {
     return priority.ok() ? timeout_us.status() : priority.status();
   }
-  Result<std::optional<SequenceStep>> sequence = ReadSequence(request.parameters());
-  if (!sequence.ok()) {
-    return sequence.status();
+  const auto method = request.parameters().find(kMethodParameter);
+  if (method != request.parameters().end() && !method->second.has_string_param()) {
+    return Status(Code::kInvalidArgument, "parameter 'method' is " +
+                                              method->second.ShortDebugString() +
+                                              "; string_param is expected");
   }
   RequestParameters parameters{.priority = *priority};
-  parameters.sequence = *std::move(sequence);
+  parameters.method = method == request.parameters().end() ? "" : method->second.string_param();
   if (*timeout_us > 0 && *timeout_us < kLongestUs) {
     parameters.timeout = std::chrono::microseconds(*timeout_us);
   }

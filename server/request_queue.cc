@@ -77,11 +77,12 @@ Result<RequestQueue::Ticket> RequestQueue::Submit(Request request) {
     return SubmitToSequence(settings_.sequences->inputs, std::move(request));
   }
   const Padding& padding = settings_.batching.padding;
-  if (Status status = AddLengths(padding, request.arguments); !status.ok()) {
+  const bool is_model = request.method.empty();
+  if (Status status = is_model ? AddLengths(padding, request.arguments) : Status(); !status.ok()) {
     return status;
   }
   std::optional<Rows> rows =
-      CanJoin() && request.method.empty() ? RowsOf(request.arguments, padding) : std::nullopt;
+      CanJoin() && is_model ? RowsOf(request.arguments, padding) : std::nullopt;
   if (Status status = CheckRows(rows); !status.ok()) {
     return status;
   }

@@ -57,6 +57,7 @@ def main() -> None:
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--example", help="MODULE:NAME of the example inputs, or of a function giving them.")
 @click.option("--handler", help="MODULE:CLASS with preprocess, inference and postprocess.")
+@click.option("--method", "methods", multiple=True, help="NAME=MODULE:EXAMPLE. Repeatable.")
 @click.option("--name", help="Name to serve under.  [default: the file's, without suffix]")
 @click.option("--version", default="1", show_default=True, help="Version of the model.")
 @click.option("--intern", multiple=True, help="Installed module whose code goes in. Repeatable.")
@@ -66,6 +67,7 @@ def package(
     archive: Path,
     example: str | None,
     handler: str | None,
+    methods: tuple[str, ...],
     name: str | None,
     version: str,
     intern: tuple[str, ...],
@@ -78,7 +80,8 @@ def package(
     into eval mode.
 
     The example inputs are what the model takes: a tuple by position, a dict by keyword,
-    anything else as the only argument. Names, dtypes and shapes are learnt from them.
+    anything else as the only argument. Names, dtypes and shapes are learnt from them. With
+    --method, requests may ask for that method of the model, too, which takes its EXAMPLE.
 
     \b
     Examples:
@@ -95,6 +98,7 @@ def package(
             built.eval()
         examples = None if example is None else _called(_load(example))
         handler_class = None if handler is None else _load(handler)
+        method_examples = dict(_method_example(text) for text in methods)
     with _ERRORS.status("Running the example and writing the archive ..."):
         manifest = _noting_warnings(
             lambda: write_archive(
@@ -104,6 +108,7 @@ def package(
                 version=version,
                 example_inputs=examples,
                 handler=handler_class,
+                methods=method_examples,
                 intern=intern,
                 extern=extern,
             )
@@ -216,6 +221,7 @@ def serve(path: Path, restart: bool, **options: Any) -> None:
 @click.option("--input", "inputs", multiple=True, help="NAME=@FILE.npy or NAME=JSON. Repeatable.")
 @click.option("--output", "outputs", multiple=True, help="Name of an output.  [default: all]")
 @click.option("--version", default="", help="Version of the model.  [default: the server's choice]")
+@click.option("--method", default="", help="Method of the model.  [default: the model itself]")
 @click.option(
     "--timeout", "timeout_s", type=float, default=60.0, show_default=True, help="Seconds."
 )
@@ -230,6 +236,7 @@ def infer(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     version: str,
+    method: str,
     timeout_s: float,
     tls_ca: Path | None,
     tls_cert: Path | None,
@@ -257,7 +264,12 @@ def infer(
         }
         values = dict(_input_value(text, specs) for text in inputs)
         answer = client.infer(
-            model, values, version=version, outputs=outputs or None, timeout_s=timeout_s
+            model,
+            values,
+            version=version,
+            outputs=outputs or None,
+            method=method,
+            timeout_s=timeout_s,
         )
     if as_json:
         click.echo(json.dumps({name: _as_json(array) for name, array in answer.items()}))
@@ -285,6 +297,14 @@ def _load(reference: str) -> Any:
     return value
 
 
+def _method_example(text: str) -> tuple[str, Any]:
+    name, _, reference = text.partition("=")
+    if not name or not reference:
+        msg = f"--method {text!r} is not NAME=MODULE:EXAMPLE"
+        raise click.BadParameter(msg)
+    return name, _called(_load(reference))
+
+
 def _called(value: Any) -> Any:
     return value() if callable(value) else value
 
@@ -308,9 +328,9 @@ def _noting_warnings(write: Any) -> Manifest:
 
 def _print_manifest(manifest: Manifest) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for what, specs in (("input", manifest.inputs), ("output", manifest.outputs)):
-        for spec in specs:
-            table.add_row(what, spec.name, spec.datatype or "any type", _shape(spec))
+    _add_specs(table, "", manifest.inputs, manifest.outputs)
+    for name, method in manifest.methods.items():
+        _add_specs(table, f"{name}: ", method.inputs, method.outputs)
     batch = manifest.batch_dimension
     table.add_row("batch", "none" if batch is None else f"dimension {batch}", "", "")
     table.add_row("made with", f"Python {manifest.python}", f"torch {manifest.torch}", "")
@@ -318,6 +338,14 @@ def _print_manifest(manifest: Manifest) -> None:
         table.add_row("needs", name, version, "")
     # Wide enough that nothing is cut, also where the output is no terminal.
     Console(width=max(Console().width, 120)).print(table)
+
+
+def _add_specs(
+    table: Table, prefix: str, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]
+) -> None:
+    for what, specs in (("input", inputs), ("output", outputs)):
+        for spec in specs:
+            table.add_row(prefix + what, spec.name, spec.datatype or "any type", _shape(spec))
 
 
 def _shape(spec: TensorSpec) -> str:

@@ -121,6 +121,7 @@ class Client:
         *,
         version: str = "",
         outputs: Iterable[str] | None = None,
+        method: str = "",
         timeout_s: float | None = None,
     ) -> dict[str, np.ndarray]:
         """Run a model.
@@ -131,12 +132,15 @@ class Client:
                 for BYTES.
             version: Its version; empty for the server's choice.
             outputs: Names of the outputs to send; by default all.
+            method: Its method, one of those that the archive has; by default the model itself.
             timeout_s: Seconds to wait; by default without end.
 
         Returns:
             The outputs by name. BYTES is an object array of ``bytes``; BF16 is float32.
         """
         request = _request(model, inputs, version, outputs)
+        if method:
+            request.parameters.add(key="method").value.string_param = method
         return _outputs(self._call("ModelInfer", request, timeout_s))
 
     def stream(

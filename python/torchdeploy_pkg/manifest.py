@@ -29,6 +29,14 @@ class PickleName:
 
 
 @dataclass(frozen=True, slots=True)
+class Method:
+    """What a method of the model takes and gives, in order."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an archive says of its model before any of its code is run.
 
@@ -45,6 +53,7 @@ class Manifest:
         entry: Where the pickle stands that a server calls.
         yields: Whether the entry yields its answers; see docs/manifest.md.
         example: Where inputs stand, by name, that it takes; ``None`` when the archive has none.
+        methods: By name, those that a request may ask for instead.
 
     Raises:
         InvalidArgumentError: A field breaks a rule of docs/manifest.md.
@@ -61,6 +70,7 @@ class Manifest:
     entry: PickleName = PickleName(PACKAGE, ENTRY_RESOURCE)
     example: PickleName | None = None
     yields: bool = False
+    methods: dict[str, Method] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, value in (("name", self.name), ("version", self.version)):
@@ -69,6 +79,8 @@ class Manifest:
                 raise InvalidArgumentError(msg)
         for what, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
             _check_unique(what, specs)
+        for name, method in self.methods.items():
+            _check_method(name, method)
         _check_batch_dimension(self)
 
     def to_json(self) -> str:
@@ -83,6 +95,13 @@ class Manifest:
             "outputs": [_document_of_spec(spec) for spec in self.outputs],
             "batch_dimension": self.batch_dimension,
             "yields": self.yields,
+            "methods": {
+                name: {
+                    "inputs": [_document_of_spec(spec) for spec in method.inputs],
+                    "outputs": [_document_of_spec(spec) for spec in method.outputs],
+                }
+                for name, method in self.methods.items()
+            },
             "python": self.python,
             "torch": self.torch,
             "distributions": dict(sorted(self.distributions.items())),
@@ -113,6 +132,7 @@ class Manifest:
             outputs=_specs(document, "outputs"),
             batch_dimension=_batch_dimension(document),
             yields=_yields(document),
+            methods=_methods(document),
             python=_member(document, "python", str),
             torch=_member(document, "torch", str),
             distributions=_distributions(document),
@@ -127,6 +147,14 @@ def _check_unique(what: str, specs: tuple[TensorSpec, ...]) -> None:
         if names.count(name) > 1:
             msg = f"{what} names {name!r} twice"
             raise InvalidArgumentError(msg)
+
+
+def _check_method(name: str, method: Method) -> None:
+    if not name.isidentifier():
+        msg = f"methods has {name!r}; expected the name of a method"
+        raise InvalidArgumentError(msg)
+    _check_unique(f"methods.{name}.inputs", method.inputs)
+    _check_unique(f"methods.{name}.outputs", method.outputs)
 
 
 def _check_batch_dimension(manifest: Manifest) -> None:
@@ -178,6 +206,20 @@ def _yields(document: dict[str, Any]) -> bool:
     return yields
 
 
+def _methods(document: dict[str, Any]) -> dict[str, Method]:
+    methods = document.get("methods", {})
+    _check_type("methods", methods, dict)
+    for name, method in methods.items():
+        _check_type(f"methods.{name}", method, dict)
+    return {
+        name: Method(
+            _specs(method, "inputs", f"methods.{name}."),
+            _specs(method, "outputs", f"methods.{name}."),
+        )
+        for name, method in methods.items()
+    }
+
+
 def _distributions(document: dict[str, Any]) -> dict[str, str]:
     distributions: dict[str, str] = _member(document, "distributions", dict)
     for name, version in distributions.items():
@@ -185,10 +227,9 @@ def _distributions(document: dict[str, Any]) -> dict[str, str]:
     return distributions
 
 
-def _specs(document: dict[str, Any], key: str) -> tuple[TensorSpec, ...]:
-    return tuple(
-        _spec(f"{key}[{index}]", item) for index, item in enumerate(_member(document, key, list))
-    )
+def _specs(document: dict[str, Any], key: str, prefix: str = "") -> tuple[TensorSpec, ...]:
+    items = _member(document, key, list, prefix)
+    return tuple(_spec(f"{prefix}{key}[{index}]", item) for index, item in enumerate(items))
 
 
 def _spec(where: str, item: Any) -> TensorSpec:

@@ -43,7 +43,7 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "datatype": (2, "string"),
         "shape": (3, "int64*"),
     },
-    "InferParameter": {"bool_param": (1, "bool")},
+    "InferParameter": {"bool_param": (1, "bool"), "string_param": (3, "string")},
     "ModelInferRequest": {
         "model_name": (1, "string"),
         "model_version": (2, "string"),

@@ -28,6 +28,7 @@ from torchdeploy_pkg.manifest import (
     MANIFEST_RESOURCE,
     PACKAGE,
     Manifest,
+    Method,
     PickleName,
 )
 from torchdeploy_pkg.signature import Signature, check_dynamic, cloned, learn
@@ -48,6 +49,7 @@ def package(
     example_inputs: Any = None,
     dynamic: Mapping[str, Sequence[int]] | None = None,
     handler: Any = None,
+    methods: Mapping[str, Any] | None = None,
     resource: tuple[str, str] = ("model", "model.pkl"),
     intern: Iterable[str] = (),
     extern: Iterable[str] = (),
@@ -78,6 +80,8 @@ def package(
             ``inference(data)`` and ``postprocess(result)``. `inputs` is a dict by name. A class
             is made once in each interpreter, as ``handler(model)``, or ``handler()`` if it takes
             no argument. A TorchServe handler class works, too: see docs/manifest.md.
+        methods: Other methods of the model that requests may ask for, such as
+            ``{"encode": x}``: by name, values that each takes, as `example_inputs`.
         resource: Package and resource name of the model's pickle.
         intern: Modules whose code goes into the archive though they are installed.
         extern: Modules whose code stays out though they are not installed.
@@ -99,10 +103,9 @@ def package(
     outputs = {spec.name: spec.datatype for spec in signature.outputs} or None
     entry_type = streams.StreamEntry if signature.yields else entry.Entry
     rules = DependencyRules(intern, extern)
-    pickles = {
-        resource: model,
-        (PACKAGE, ENTRY_RESOURCE): entry_type(target, template.args, template.kwargs, outputs),
-    }
+    served = entry_type(target, template.args, template.kwargs, outputs)
+    signatures = _add_methods(served, model, methods or {}, handler=handler)
+    pickles = {resource: model, (PACKAGE, ENTRY_RESOURCE): served}
     example = PickleName(PACKAGE, EXAMPLE_RESOURCE) if template.values else None
     if example is not None:
         pickles[example.package, example.resource] = cloned(template.values)
@@ -115,6 +118,7 @@ def package(
             outputs=signature.outputs,
             batch_dimension=signature.batch_dimension,
             yields=signature.yields,
+            methods=signatures,
             python=platform.python_version(),
             torch=version_without_local_part(torch.__version__),
             distributions=rules.distributions_of(extern_modules),
@@ -122,6 +126,30 @@ def package(
         )
 
     return _write(path, rules, pickles, describe)
+
+
+def _add_methods(
+    served: entry.Entry, model: Callable[..., Any], examples: Mapping[str, Any], *, handler: Any
+) -> dict[str, Method]:
+    """Give the entry of the model those of its methods."""
+    if examples and handler is not None:
+        msg = "a handler is called as a whole: give methods, or a handler"
+        raise PackagingError(msg)
+    signatures = {}
+    for name, example in examples.items():
+        method = getattr(model, name, None)
+        if not callable(method):
+            msg = f"methods has {name!r}, which is no method of {type(model).__name__}"
+            raise PackagingError(msg)
+        _, template, signature = _plan(method, name, None, example, None)
+        if signature.yields:
+            msg = f"method {name!r} yields, which only the model itself can be served with"
+            raise PackagingError(msg)
+        outputs = {spec.name: spec.datatype for spec in signature.outputs} or None
+        its_entry = entry.Entry(model, template.args, template.kwargs, outputs, name)
+        setattr(served, entry.METHOD_PREFIX + name, its_entry)
+        signatures[name] = Method(signature.inputs, signature.outputs)
+    return signatures
 
 
 def _plan(

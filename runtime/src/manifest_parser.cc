@@ -192,6 +192,29 @@ PickleName Pickle(const std::string& key, const Json& value) {
           Text(prefix + "resource", Member(value, "resource", prefix))};
 }
 
+bool IsMethodName(const std::string& name) {
+  constexpr size_t kLongest = 256;
+  const auto is_allowed = [](char c) { return IsNameCharacter(c) && c != '.' && c != '-'; };
+  return !name.empty() && name.size() <= kLongest && (name[0] < '0' || name[0] > '9') &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+std::map<std::string, MethodSpec> Methods(const Json& value) {
+  CheckObject("methods", value);
+  std::map<std::string, MethodSpec> methods;
+  for (const auto& [name, method] : value.items()) {
+    if (!IsMethodName(name)) {
+      Refuse("a name in methods", Json(name), "one of the form [A-Za-z_][A-Za-z0-9_]*");
+    }
+    const std::string where = "methods." + name;
+    CheckObject(where, method);
+    const std::string prefix = where + ".";
+    methods[name] = {Specs(prefix + "inputs", Member(method, "inputs", prefix)),
+                     Specs(prefix + "outputs", Member(method, "outputs", prefix))};
+  }
+  return methods;
+}
+
 std::map<std::string, std::string> Distributions(const Json& value) {
   CheckObject("distributions", value);
   std::map<std::string, std::string> distributions;
@@ -234,6 +257,7 @@ Manifest FromDocument(const Json& document) {
   manifest.inputs = Specs("inputs", Member(document, "inputs"));
   manifest.outputs = Specs("outputs", Member(document, "outputs"));
   manifest.yields = Flag("yields", document.value("yields", Json(false)));
+  manifest.methods = Methods(document.value("methods", Json::object()));
   manifest.batch_dimension = BatchDimension(document.value("batch_dimension", Json()), manifest);
   manifest.python_version = Text("python", Member(document, "python"));
   manifest.torch_version = Text("torch", Member(document, "torch"));

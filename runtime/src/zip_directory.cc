@@ -216,6 +216,11 @@ class RecordReader {
       return "is compressed by method " + std::to_string(entry.Method()) +
              "; expected 0 (stored) or 8 (deflate)";
     }
+    // torch's reader gives zeros for the content of what it takes for a folder.
+    const auto attributes = Read<uint32_t>(entry.fixed, zip::kEntryAttributesAt);
+    if ((attributes & zip::kIsFolder) != 0 && entry.size > 0) {
+      return "is said to be a folder, with " + std::to_string(entry.size) + " bytes";
+    }
     const bool fits = entry.Method() == zip::kStored
                           ? entry.size == entry.stored_size
                           : entry.size / kMostInflation <= entry.stored_size;

@@ -28,6 +28,8 @@ constexpr size_t kEntrySizeAt = 24;
 constexpr size_t kEntryNameLengthAt = 28;
 constexpr size_t kEntryExtraLengthAt = 30;
 constexpr size_t kEntryCommentLengthAt = 32;
+constexpr size_t kEntryAttributesAt = 38;
+constexpr uint32_t kIsFolder = 0x10;  // An attribute, as MS-DOS has it.
 constexpr size_t kEntryOffsetAt = 42;
 
 constexpr uint32_t kEndSignature = 0x06054b50;

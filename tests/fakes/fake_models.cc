@@ -234,6 +234,7 @@ const std::map<std::string, Model>& Models() {
        [](FakeInterpreter&, const FakeArguments& arguments) -> Result<Value> {
          return Echo(arguments);
        }},
+      {"echo.pkl.method_double", Double},
       {"entry.pkl",
        [](FakeInterpreter&, const FakeArguments& arguments) -> Result<Value> {
          return KeywordsAsDict(arguments);

@@ -56,6 +56,11 @@ void Check(std::string_view json) {
   Require(manifest->batch_dimension.value_or(0) >= 0, "the batch's dimension is 0 or more");
   RequireAllowed(manifest->inputs, manifest->batch_dimension);
   RequireAllowed(manifest->outputs, manifest->batch_dimension);
+  for (const auto& [name, method] : manifest->methods) {
+    Require(IsName(name), "names of methods are allowed");
+    RequireAllowed(method.inputs, {});
+    RequireAllowed(method.outputs, {});
+  }
   Require(manifest->json == json, "the record is kept as it is");
 }
 

@@ -20,7 +20,7 @@ DATATYPES = [*SIZES, "BYTES"]
 NAMES = ["x", "y", "labels", "scale", "INPUT__0", "INPUT__1", "INPUT__01", "OUTPUT__0", "self", ""]
 EXTENTS = [0, 1, 2, 3, -1, 127, 2**20, 2**20 + 1, 2**31, 2**32, 2**59, 2**60, 2**63 - 1, -(2**63)]
 PARAMETERS = [
-    *("priority", "timeout", "sequence_id", "sequence_start", "sequence_end", "headers", ""),
+    *("priority", "timeout", "sequence_id", "sequence_start", "sequence_end", "method", ""),
     *("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"),
 ]
 

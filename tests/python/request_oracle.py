@@ -105,6 +105,12 @@ def check_parameters(request: Any) -> bool:
     """Whether the request may end before it is answered."""
     if len(request.id.encode()) > LONGEST_ID:
         raise RefusedError
+    # The models here have no other methods.
+    if "method" in request.parameters and not (
+        request.parameters["method"].WhichOneof("parameter_choice") == "string_param"
+        and request.parameters["method"].string_param == ""
+    ):
+        raise RefusedError
     numbers = [count_of(request.parameters, name) for name in ("priority", "timeout")]
     return 0 < numbers[1] < 60_000_000
 

@@ -186,6 +186,10 @@ def _to_bytes(value: Any) -> Any:
     return value.encode("utf-8") if isinstance(value, str) else value
 
 
+# Before a method's name, the attribute that is its entry.
+METHOD_PREFIX = "method_"
+
+
 class Entry:
     """Calls the target as the example did.
 
@@ -194,7 +198,11 @@ class Entry:
         args: Positional arguments, a tree with a Leaf for each input.
         kwargs: Keyword arguments, likewise.
         outputs: Names and datatypes of the parts of the result that are served; None for all.
+        method: The target's method that is called; "" for the target itself.
         inference_mode: Whether calls run in torch's inference mode.
+
+    The entry of each other method of the target is an attribute of this one, METHOD_PREFIX
+    before its name.
     """
 
     inference_mode = False
@@ -205,8 +213,10 @@ class Entry:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         outputs: "dict[str, str] | None" = None,
+        method: str = "",
     ) -> None:
         self.target = target
+        self.method = method
         self.args = args
         self.kwargs = kwargs
         self.outputs = outputs
@@ -233,13 +243,14 @@ class Entry:
 
     def call_target(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Every part of the target's result, by name, as the target gave it."""
+        target = getattr(self.target, self.method) if self.method else self.target
         # Not always inference_mode: its tensors cannot be used by a forward that needs gradients.
         # Not no_grad(), which takes more time than set_grad_enabled() and does the same.
         with torch.inference_mode() if self.inference_mode else torch.set_grad_enabled(False):
             if self._tensors is None:
-                result = self.target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
+                result = target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
             else:
-                result = self.target(*map(inputs.__getitem__, self._tensors))
+                result = target(*map(inputs.__getitem__, self._tensors))
         return dict(flatten(result))
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:

@@ -24,6 +24,12 @@ struct PickleName {
   std::string resource = "model.pkl";
 };
 
+// What a method of the model takes and gives.
+struct MethodSpec {
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+};
+
 // Source: docs/manifest.md is the format; python/torchdeploy_pkg/manifest.py writes it.
 struct Manifest {
   std::string name;
@@ -37,6 +43,9 @@ struct Manifest {
   std::vector<TensorSpec> outputs;
   // Whether the entry yields its answers, by the methods that docs/manifest.md names.
   bool yields = false;
+  // By name, those that may be called instead of the model itself: attributes of the entry with
+  // "method_" before the name.
+  std::map<std::string, MethodSpec> methods;
   // The dimension along which requests may be joined; nothing when they may not.
   std::optional<int64_t> batch_dimension;
   std::string python_version;

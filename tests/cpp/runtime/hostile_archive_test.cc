@@ -1,5 +1,6 @@
 // Zip files that nobody wrote well, as the host checks them. What real interpreters make of them
 // is in tests/python/integration/test_hostile_archives.py.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -130,6 +131,26 @@ TEST_P(ZipFormTest, NoSingleBitMovesWhatIsRead) {
       EXPECT_EQ(*found, SmallRecords()) << "bit " << bit;
     }
   }
+}
+
+TEST_P(ZipFormTest, AFolderWithContentIsRefused) {
+  constexpr size_t kAttributesAt = 38;  // In an entry of the directory.
+  constexpr size_t kNameAt = 46;
+  const std::string whole = Whole();
+  size_t entries = 0;
+  for (size_t at = whole.find("PK\1\2"); at != std::string::npos;
+       at = whole.find("PK\1\2", at + 1)) {
+    std::string damaged = whole;
+    damaged[at + kAttributesAt] = '\x10';
+    const auto record =
+        std::find_if(SmallRecords().begin(), SmallRecords().end(), [&](const auto& each) {
+          return whole.compare(at + kNameAt, each.first.size(), each.first) == 0;
+        });
+    ASSERT_NE(record, SmallRecords().end());
+    EXPECT_EQ(Read(damaged).has_value(), record->second.empty()) << record->first;
+    ++entries;
+  }
+  EXPECT_EQ(entries, SmallRecords().size());
 }
 
 TEST_P(ZipFormTest, FileCutShortOrGrownIsRefused) {
