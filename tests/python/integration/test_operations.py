@@ -266,9 +266,13 @@ def test_a_drain_ends_in_its_time_and_says_so(archive: Path, tmp_path: Path) -> 
     assert "--drain-grace-s" in log.read_text()
 
 
-def test_a_server_that_dies_is_started_again_and_clients_are_told(archive: Path) -> None:
+def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+        return int(unused.getsockname()[1])
+
+
+def test_a_server_that_dies_is_started_again_and_clients_are_told(archive: Path) -> None:
+    port = unused_port()
     command = [sys.executable, "-m", "torchdeploy_pkg.cli", "serve", str(archive), "--restart"]
     command += ["--interpreters", "1", "--port", str(port)]
     with (
@@ -295,7 +299,10 @@ def test_a_server_that_never_served_is_not_started_again(tmp_path: Path) -> None
     (tmp_path / "notes.pt").write_text("not a model")
     command = [sys.executable, "-m", "torchdeploy_pkg.cli", "serve", str(tmp_path / "notes.pt")]
     done = subprocess.run(
-        [*command, "--restart", "--port", "8099"], capture_output=True, text=True, check=False
+        [*command, "--restart", "--port", str(unused_port())],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("torchdeploy: DATA_LOSS: ")
