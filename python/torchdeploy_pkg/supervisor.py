@@ -20,6 +20,7 @@ _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 30.0
 # Who has served for so long starts without delay when it dies.
 _STABLE_S = 60.0
+_LAST_LINES_S = 1.0
 
 
 class _Supervisor:
@@ -51,16 +52,24 @@ class _Supervisor:
 
     def _run_once(self) -> int:
         # A group of its own: a terminal's Ctrl-C comes here, and is passed on once.
-        with subprocess.Popen(
+        process = self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, text=True, start_new_session=True
-        ) as process:
-            self._process = process
-            if self._is_stopping.is_set():
-                process.terminate()
-            for line in process.stdout or ():
+        )
+        if self._is_stopping.is_set():
+            process.terminate()
+        # Not to its end: a model's subprocess may hold the pipe when the server is gone.
+        reader = threading.Thread(target=self._pass_lines, args=(process,), daemon=True)
+        reader.start()
+        status = process.wait()
+        reader.join(_LAST_LINES_S)
+        return status
+
+    def _pass_lines(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
                 self._has_served = self._has_served or READY_LINE.match(line) is not None
                 click.echo(line, nl=False)
-            return process.wait()
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self._is_stopping.set()

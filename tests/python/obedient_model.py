@@ -1,9 +1,13 @@
-"""A model that does what it is told: answer, raise, never end, or end its process."""
+"""A model that does what it is told: answer, raise, never end, or end its process.
+
+Dying, it leaves a process behind that holds the server's standard output.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 
 import torch
@@ -21,6 +25,7 @@ class Obedient(nn.Module):
             msg = "as told"
             raise ValueError(msg)
         if told == DIE:
+            subprocess.Popen(["sleep", "100"])
             os.kill(os.getpid(), signal.SIGKILL)
         while told == LOOP:
             time.sleep(0.001)
