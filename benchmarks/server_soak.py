@@ -189,23 +189,26 @@ class Load:
             fail(f"{model} answered {number_of(result)} to {number}")
         return "OK"
 
-    def steady(self, tally: Tally) -> None:
-        """One request after the other to a model that is always there."""
+    def _ask_always(self, tally: Tally, model: str, answers: tuple[float, ...]) -> None:
+        """One request after the other, each of which must be answered."""
         with triton.InferenceServerClient(self.url) as client:
             while not self.stop.is_set():
-                outcome = self._ask(client, "steady", (1,))
+                outcome = self._ask(client, model, answers)
                 if outcome != "OK":
-                    fail(f"steady answered {outcome}")
+                    fail(f"{model} answered {outcome}")
                 tally.add(outcome)
 
+    def steady(self, tally: Tally) -> None:
+        """Requests to a model that is always there."""
+        self._ask_always(tally, "steady", (1,))
+
     def swapped(self, tally: Tally) -> None:
-        """The same to a model that is replaced all the time: never without an answer."""
-        with triton.InferenceServerClient(self.url) as client:
-            while not self.stop.is_set():
-                outcome = self._ask(client, "swapped", (10, 20))
-                if outcome != "OK":
-                    fail(f"swapped answered {outcome}")
-                tally.add(outcome)
+        """The same to a model that is replaced all the time."""
+        self._ask_always(tally, "swapped", (10, 20))
+
+    def scaled(self, tally: Tally) -> None:
+        """The same to a model whose interpreters are more or fewer all the time."""
+        self._ask_always(tally, "scaled", (1,))
 
     def passing(self, tally: Tally) -> None:
         """The same to a model that comes and goes."""
@@ -216,15 +219,6 @@ class Load:
                     fail(f"passing answered {outcome}")
                 tally.add(outcome)
                 time.sleep(0.002 if outcome in ABSENT else 0)
-
-    def scaled(self, tally: Tally) -> None:
-        """The same to a model whose interpreters are more or fewer all the time."""
-        with triton.InferenceServerClient(self.url) as client:
-            while not self.stop.is_set():
-                outcome = self._ask(client, "scaled", (1,))
-                if outcome != "OK":
-                    fail(f"scaled answered {outcome}")
-                tally.add(outcome)
 
     def streams(self, tally: Tally) -> None:
         """Many requests on one stream, each answered once."""
