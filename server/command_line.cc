@@ -26,9 +26,14 @@ constexpr double kShortestPollS = 0.1;
 constexpr double kLongestPollS = 86'400;
 constexpr double kLongestDrainS = 86'400;
 
-std::chrono::milliseconds Milliseconds(double seconds) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::duration<double>(seconds));
+// An option in seconds, whose default is `shown`.
+void AddSeconds(CLI::App& app, const char* name, std::chrono::milliseconds& value, const char* help,
+                const char* shown, const CLI::Range& range) {
+  const auto set = [&value](double seconds) {
+    value = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::duration<double>(seconds));
+  };
+  app.add_option_function<double>(name, set, help)->default_str(shown)->check(range);
 }
 
 void AddListening(CLI::App& app, ServerOptions& options) {
@@ -59,14 +64,9 @@ void AddModels(CLI::App& app, ControlOptions& options) {
                  "a model to be served from the start with --model-control explicit; * is all; "
                  "repeatable")
       ->allow_extra_args(false);
-  const auto set_interval = [&options](double seconds) {
-    options.poll_interval = Milliseconds(seconds);
-  };
-  app.add_option_function<double>("--poll-interval-s", set_interval,
-                                  "seconds between two looks at the folder with --model-control "
-                                  "poll")
-      ->default_str("15")
-      ->check(CLI::Range(kShortestPollS, kLongestPollS));
+  AddSeconds(app, "--poll-interval-s", options.poll_interval,
+             "seconds between two looks at the folder with --model-control poll", "15",
+             CLI::Range(kShortestPollS, kLongestPollS));
 }
 
 void AddSecurity(CLI::App& app, ServerOptions& options) {
@@ -95,14 +95,9 @@ void AddOperations(CLI::App& app, CommandLine& command_line) {
   app.add_option("--log-format", command_line.log_format, "text, or JSON, one object a line")
       ->default_str("text")
       ->transform(CLI::CheckedTransformer(formats));
-  const auto set_grace = [&command_line](double seconds) {
-    command_line.drain_grace = Milliseconds(seconds);
-  };
-  app.add_option_function<double>("--drain-grace-s", set_grace,
-                                  "seconds that requests have to end on SIGTERM; then they are "
-                                  "cancelled")
-      ->default_str("30")
-      ->check(CLI::Range(0.0, kLongestDrainS));
+  AddSeconds(app, "--drain-grace-s", command_line.drain_grace,
+             "seconds that requests have to end on SIGTERM; then they are cancelled", "30",
+             CLI::Range(0.0, kLongestDrainS));
 }
 
 void AddRuntime(CLI::App& app, Options& options) {

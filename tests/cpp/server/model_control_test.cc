@@ -72,13 +72,7 @@ class ModelControlTest : public testing::Test {
     if (!config.empty()) {
       (*request.mutable_parameters())["config"].set_string_param(config);
     }
-    return Send(request);
-  }
-  grpc::Status Send(const inference::RepositoryModelLoadRequest& request) {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    inference::RepositoryModelLoadResponse response;
-    return running_.stub().RepositoryModelLoad(&context, request, &response);
+    return running_.LoadModel(request);
   }
   grpc::Status Unload(const std::string& model) {
     grpc::ClientContext context;
@@ -204,13 +198,13 @@ TEST_F(ModelControlTest, OtherParametersAndRepositoriesAreRefused) {
   inference::RepositoryModelLoadRequest request;
   request.set_model_name("m");
   (*request.mutable_parameters())["file:1/model.pt"].set_bytes_param("x");
-  EXPECT_THAT(Send(request).error_message(), HasSubstr("'file:1/model.pt'"));
+  EXPECT_THAT(running_.LoadModel(request).error_message(), HasSubstr("'file:1/model.pt'"));
   request.clear_parameters();
   (*request.mutable_parameters())["config"].set_int64_param(1);
-  EXPECT_THAT(Send(request).error_message(), HasSubstr("'config' is no string"));
+  EXPECT_THAT(running_.LoadModel(request).error_message(), HasSubstr("'config' is no string"));
   request.clear_parameters();
   request.set_repository_name("elsewhere");
-  const grpc::Status status = Send(request);
+  const grpc::Status status = running_.LoadModel(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("'elsewhere'"));
 }

@@ -42,15 +42,6 @@ class ReservedInterpretersTest : public testing::Test {
         << "interpreters: " << interpreters << "\n";
   }
 
-  grpc::Status Load(const std::string& model) {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    inference::RepositoryModelLoadRequest request;
-    request.set_model_name(model);
-    inference::RepositoryModelLoadResponse response;
-    return running_.stub().RepositoryModelLoad(&context, request, &response);
-  }
-
   grpc::Status Ask(const std::string& model) {
     ModelInferRequest request = RequestTo(model);
     AddRaw(request, "x", "FP32", {1, 2}, RawFloats({1, 2}));
@@ -99,7 +90,7 @@ TEST_F(ReservedInterpretersTest, TheirNumberChangesWhileRequestsAreAnswered) {
   }
   for (const int interpreters : {4, 1, 3}) {
     Reserve("own", interpreters);
-    EXPECT_TRUE(Load("own").ok());
+    EXPECT_TRUE(running_.LoadModel("own").ok());
     EXPECT_EQ(InstancesOf("own"), interpreters);
   }
   is_over = true;
@@ -112,14 +103,14 @@ TEST_F(ReservedInterpretersTest, TheyAreGivenBackWhenTheModelIsReplaced) {
   const std::weak_ptr<const InterpreterManager> first =
       (*running_.server().models().Find("own", ""))->reserved;
   Reserve("own", 1);
-  EXPECT_TRUE(Load("own").ok());
+  EXPECT_TRUE(running_.LoadModel("own").ok());
   Eventually([&] { return first.expired(); });
   EXPECT_TRUE(Ask("own").ok());
 }
 
 TEST_F(ReservedInterpretersTest, ThreadsWithoutInterpretersAreRefused) {
   std::ofstream(running_.models() + "/own/config.yaml") << "intra_op_threads: 2\n";
-  const grpc::Status status = Load("own");
+  const grpc::Status status = running_.LoadModel("own");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("intra_op_threads is 2 without interpreters"));
   EXPECT_EQ(InstancesOf("own"), 2);

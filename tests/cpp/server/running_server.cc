@@ -118,6 +118,19 @@ Answer RunningServer::Infer(const ModelInferRequest& request) {
   return answer;
 }
 
+grpc::Status RunningServer::LoadModel(const inference::RepositoryModelLoadRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(context);
+  inference::RepositoryModelLoadResponse response;
+  return stub_->RepositoryModelLoad(&context, request, &response);
+}
+
+grpc::Status RunningServer::LoadModel(const std::string& name) {
+  inference::RepositoryModelLoadRequest request;
+  request.set_model_name(name);
+  return LoadModel(request);
+}
+
 std::string TrailerOf(const grpc::ClientContext& context, const char* key) {
   const auto& trailers = context.GetServerTrailingMetadata();
   const auto found = trailers.find(key);

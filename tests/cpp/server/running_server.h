@@ -61,6 +61,9 @@ class RunningServer {
   // As ServerReady says; fails the test when it says nothing.
   [[nodiscard]] bool IsReady();
   [[nodiscard]] Answer Infer(const ModelInferRequest& request);
+  // By RepositoryModelLoad.
+  grpc::Status LoadModel(const inference::RepositoryModelLoadRequest& request);
+  grpc::Status LoadModel(const std::string& name);
 
  private:
   TemporaryFolder folder_;

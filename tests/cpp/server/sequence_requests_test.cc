@@ -63,18 +63,9 @@ class SequenceRequestsTest : public testing::Test {
     running_.Load();
   }
 
-  grpc::Status Load() {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    inference::RepositoryModelLoadRequest request;
-    request.set_model_name("sums");
-    inference::RepositoryModelLoadResponse response;
-    return running_.stub().RepositoryModelLoad(&context, request, &response);
-  }
-
   void MustServe(const std::string& settings = kSequences) {
     Serve(settings);
-    const grpc::Status loaded = Load();
+    const grpc::Status loaded = running_.LoadModel("sums");
     ASSERT_TRUE(loaded.ok()) << loaded.error_message();
   }
 
@@ -191,7 +182,7 @@ TEST_F(SequenceRequestsTest, SettingsThatTheModelCannotHaveAreNamed) {
   Serve(mistakes.front().first);
   for (const auto& [settings, complaint] : mistakes) {
     std::ofstream(running_.models() + "/sums/config.yaml") << settings;
-    const grpc::Status status = Load();
+    const grpc::Status status = running_.LoadModel("sums");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_THAT(status.error_message(), HasSubstr(complaint));
   }
