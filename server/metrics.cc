@@ -17,6 +17,7 @@
 #include "server/model_registry.h"
 #include "server/process_figures.h"
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/status.h"
 
 #include <prometheus/client_metric.h>
@@ -184,20 +185,21 @@ void AddModels(const Samples& samples, std::vector<MetricFamily>& families) {
 // Interpreters by who uses them: "shared", or "NAME/VERSION".
 using Pools = std::vector<std::pair<std::string, const InterpreterManager*>>;
 
-MetricFamily BusyTimes(const Pools& pools) {
-  MetricFamily family{"torchdeploy_interpreter_busy_seconds_total",
-                      "For how long the interpreter was in calls.",
-                      MetricType::Counter,
-                      {}};
+MetricFamily OfInterpreters(const Pools& pools, MetricType type, const char* name, const char* help,
+                            const std::function<double(const InterpreterUsage&)>& number) {
+  MetricFamily family{name, help, type, {}};
   for (const auto& [pool, manager] : pools) {
-    const std::vector<std::chrono::nanoseconds> times = manager->BusyTimes();
-    for (size_t i = 0; i < times.size(); ++i) {
-      family.metric.push_back(Number(MetricType::Counter,
-                                     {{"pool", pool}, {"interpreter", std::to_string(i)}},
-                                     static_cast<double>(times[i].count()) / kNsPerSecond));
+    size_t interpreter = 0;
+    for (const InterpreterUsage& usage : manager->Usage()) {
+      family.metric.push_back(Number(
+          type, {{"pool", pool}, {"interpreter", std::to_string(interpreter++)}}, number(usage)));
     }
   }
   return family;
+}
+
+double Seconds(std::chrono::nanoseconds duration) {
+  return static_cast<double>(duration.count()) / kNsPerSecond;
 }
 
 MetricFamily OfPools(const Pools& pools, MetricType type, const char* name, const char* help,
@@ -211,7 +213,18 @@ MetricFamily OfPools(const Pools& pools, MetricType type, const char* name, cons
 }
 
 void AddInterpreters(const Pools& pools, std::vector<MetricFamily>& families) {
-  families.push_back(BusyTimes(pools));
+  families.push_back(
+      OfInterpreters(pools, MetricType::Counter, "torchdeploy_interpreter_busy_seconds_total",
+                     "For how long the interpreter was in calls.",
+                     [](const InterpreterUsage& usage) { return Seconds(usage.busy); }));
+  families.push_back(
+      OfInterpreters(pools, MetricType::Counter, "torchdeploy_interpreter_lock_wait_seconds_total",
+                     "For how long calls waited for the interpreter's lock (the GIL).",
+                     [](const InterpreterUsage& usage) { return Seconds(usage.lock_wait); }));
+  families.push_back(OfInterpreters(
+      pools, MetricType::Gauge, "torchdeploy_interpreter_python_bytes",
+      "Memory that Python itself holds: objects and code, no tensors.",
+      [](const InterpreterUsage& usage) { return static_cast<double>(usage.python_bytes); }));
   families.push_back(OfPools(pools, MetricType::Gauge, "torchdeploy_interpreters",
                              "Interpreters of this process.", &InterpreterManager::size));
   families.push_back(OfPools(pools, MetricType::Counter, "torchdeploy_interpreters_replaced_total",

@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 #define TD_ABI_MAJOR 3u
-#define TD_ABI_MINOR 0u
+#define TD_ABI_MINOR 1u
 
 /* Numerically equal to gRPC's canonical codes. */
 typedef enum td_code {
@@ -156,6 +156,12 @@ typedef enum td_want {
   TD_WANT_OBJECT = 1 /* keep the result inside; the value is a TD_KIND_OBJECT */
 } td_want;
 
+/* What an interpreter has used so far. */
+typedef struct td_usage {
+  uint64_t lock_wait_ns; /* by operations of the host, for the interpreter's lock (the GIL) */
+  uint64_t python_bytes; /* held now by Python's own allocators: objects and code, no tensors */
+} td_usage;
+
 /* One interpreter. */
 typedef struct td_engine td_engine;
 
@@ -224,6 +230,9 @@ typedef struct td_engine_api {
   void (*free_error)(td_error* error);
   /* Enters the interpreter and does the queued releases. */
   void (*collect)(td_engine* engine);
+
+  /* Never waits, whatever runs. */
+  void (*usage)(td_engine* engine, td_usage* out);
 } td_engine_api;
 
 /* The only exported symbol. The caller sets abi_major, abi_minor and size; the engine

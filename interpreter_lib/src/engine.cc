@@ -21,6 +21,7 @@
 #include "interpreter_lib/src/place.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
+#include "interpreter_lib/src/python_memory.h"
 #include "interpreter_lib/src/release_queue.h"
 #include "interpreter_lib/src/tensor_crossing.h"
 #include "interpreter_lib/src/value_crossing.h"
@@ -338,6 +339,11 @@ void Collect(td_engine* engine) {
   const InterpreterEntry entry(engine->releases);
 }
 
+void Usage(td_engine* /*engine*/, td_usage* out) {
+  out->lock_wait_ns = LockWaitNs();
+  out->python_bytes = PythonBytes();
+}
+
 constexpr td_engine_api kApi = {
     .abi_major = TD_ABI_MAJOR,
     .abi_minor = TD_ABI_MINOR,
@@ -361,6 +367,7 @@ constexpr td_engine_api kApi = {
     .free_value = &FreeValue,
     .free_error = &FreeError,
     .collect = &Collect,
+    .usage = &Usage,
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <new>
 
 #include "interpreter_lib/src/release_queue.h"
@@ -12,15 +14,16 @@
 namespace torchdeploy {
 namespace {
 
+// This library is loaded once per interpreter, so these are one per interpreter.
 std::atomic<bool> thread_states_are_freed = true;
+std::atomic<uint64_t> lock_wait_ns = 0;
 
 // Such a thread ends only with the process, which must not wait for a call that hangs.
 bool IsMainThreadOfProcess() {
   return PyThread_get_thread_native_id() == static_cast<unsigned long>(getpid());
 }
 
-// One thread's Python thread state. This library is loaded once per interpreter, so a
-// thread_local of it is one per (thread, interpreter).
+// One thread's Python thread state; a thread_local of it is one per (thread, interpreter).
 struct KeptThreadState {
   PyThreadState* state = nullptr;
   bool is_interpreters_own = false;  // Made by the initialisation; lives with the process.
@@ -59,7 +62,11 @@ bool Enter() {
   if (PyGILState_Check() == 1) {
     return true;
   }
-  PyEval_RestoreThread(StateOfThisThread());
+  PyThreadState* const state = StateOfThisThread();
+  const auto begin = std::chrono::steady_clock::now();
+  PyEval_RestoreThread(state);
+  const std::chrono::nanoseconds wait = std::chrono::steady_clock::now() - begin;
+  lock_wait_ns.fetch_add(static_cast<uint64_t>(wait.count()), std::memory_order_relaxed);
   return false;
 }
 
@@ -74,6 +81,10 @@ InterpreterEntry::~InterpreterEntry() {
   if (!nested_) {
     PyEval_SaveThread();
   }
+}
+
+uint64_t LockWaitNs() {
+  return lock_wait_ns.load(std::memory_order_relaxed);
 }
 
 void LeaveAfterStart() {

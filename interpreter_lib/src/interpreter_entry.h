@@ -3,6 +3,8 @@
 
 #include <Python.h>
 
+#include <cstdint>
+
 #include "interpreter_lib/src/release_queue.h"
 
 namespace torchdeploy {
@@ -24,6 +26,9 @@ class InterpreterEntry {
   ReleaseQueue& releases_;
   const bool nested_;
 };
+
+// For how long threads have waited for the lock so far, in entries.
+uint64_t LockWaitNs();
 
 // Leaves the interpreter that this thread has just initialised, and keeps its thread state
 // as this thread's for later entries.

@@ -11,6 +11,7 @@
 #include "interpreter_lib/src/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
+#include "interpreter_lib/src/python_memory.h"
 #include "interpreter_lib/src/settings_at_rest.h"
 
 namespace torchdeploy {
@@ -88,6 +89,7 @@ void InitializePython(const td_options& options) {
   PyPreConfig_InitIsolatedConfig(&preconfig);
   preconfig.utf8_mode = 1;
   CheckStatus(Py_PreInitialize(&preconfig));
+  CountPythonMemory();
 
   Config config;
   config->site_import = 1;

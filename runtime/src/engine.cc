@@ -291,4 +291,10 @@ void Engine::Collect() {
   api_.collect(Enter());
 }
 
+td_usage Engine::Usage() const {
+  td_usage usage{};
+  api_.usage(engine_, &usage);
+  return usage;
+}
+
 }  // namespace torchdeploy

@@ -58,6 +58,9 @@ class Engine {
   void Release(td_object object);
   void Collect();
 
+  // Never waits.
+  [[nodiscard]] td_usage Usage() const;
+
   // How many operations have entered the interpreter so far.
   [[nodiscard]] uint64_t entries() const { return entries_.load(); }
 

@@ -29,7 +29,7 @@ bool IsComplete(const td_engine_api& api) {
          api.from_value != nullptr && api.register_module != nullptr && api.pickle != nullptr &&
          api.unpickle != nullptr && api.interrupt != nullptr && api.reset != nullptr &&
          api.release_object != nullptr && api.free_value != nullptr && api.free_error != nullptr &&
-         api.collect != nullptr;
+         api.collect != nullptr && api.usage != nullptr;
 }
 
 }  // namespace

@@ -21,8 +21,25 @@
 #include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
 #include "torchdeploy/status.h"
+#include "torchdeploy/tensor.h"
 
 namespace torchdeploy {
+
+namespace {
+
+Status Ask(const Options::CheckArchive& check, ArchiveFile& file) {
+  if (!check) {
+    return {};
+  }
+  // Its mapping keeps the bytes as they are.
+  const Result<Tensor> bytes = file.Map();
+  if (!bytes.ok()) {
+    return bytes.status();
+  }
+  return check(file.path(), {static_cast<const std::byte*>(bytes->data()), bytes->size_bytes()});
+}
+
+}  // namespace
 
 // By value, as a designated initialiser reads well at the call.
 Result<std::unique_ptr<InterpreterManager>> InterpreterManager::Create(
@@ -31,10 +48,13 @@ Result<std::unique_ptr<InterpreterManager>> InterpreterManager::Create(
   if (!pool.ok()) {
     return pool.status();
   }
-  return std::unique_ptr<InterpreterManager>(new InterpreterManager(*std::move(pool)));
+  return std::unique_ptr<InterpreterManager>(
+      new InterpreterManager(*std::move(pool), options.check_archive));
 }
 
-InterpreterManager::InterpreterManager(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
+InterpreterManager::InterpreterManager(std::shared_ptr<Pool> pool,
+                                       Options::CheckArchive check_archive)
+    : pool_(std::move(pool)), check_archive_(std::move(check_archive)) {}
 
 InterpreterManager::~InterpreterManager() {
   pool_->Retire();
@@ -56,6 +76,9 @@ Result<Package> InterpreterManager::LoadPackage(std::span<const std::byte> archi
 Result<Package> InterpreterManager::Load(Result<std::shared_ptr<ArchiveFile>> file) const {
   if (!file.ok()) {
     return file.status();
+  }
+  if (Status status = Ask(check_archive_, **file); !status.ok()) {
+    return status;
   }
   Result<CheckedArchive> archive = CheckArchive(*std::move(file));
   if (!archive.ok()) {
@@ -103,8 +126,8 @@ size_t InterpreterManager::interpreters_replaced() const {
   return pool_->replaced();
 }
 
-std::vector<std::chrono::nanoseconds> InterpreterManager::BusyTimes() const {
-  return pool_->scheduler()->BusyTimes();
+std::vector<InterpreterUsage> InterpreterManager::Usage() const {
+  return pool_->Usage();
 }
 
 void InterpreterManager::Close() {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "interpreter_lib/abi/interp_abi.h"
 #include "runtime/src/archive_file.h"
 #include "runtime/src/call_watch.h"
 #include "runtime/src/core_pinning.h"
@@ -23,6 +24,7 @@
 #include "runtime/src/interpreter_stock.h"
 #include "runtime/src/pool_size.h"
 #include "runtime/src/slot_scheduler.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -72,6 +74,19 @@ Pool::Pool(std::shared_ptr<EngineLoader> loader, std::unique_ptr<CallWatch> watc
 Pool::Tenant Pool::tenant(size_t slot) const {
   const std::lock_guard lock(tenants_mutex_);
   return tenants_[slot];
+}
+
+std::vector<InterpreterUsage> Pool::Usage() const {
+  const std::vector<std::chrono::nanoseconds> busy = scheduler_->BusyTimes();
+  const std::lock_guard lock(tenants_mutex_);
+  std::vector<InterpreterUsage> usage;
+  for (size_t slot = 0; slot < std::min(busy.size(), tenants_.size()); ++slot) {
+    const td_usage of_engine = tenants_[slot].interpreter->engine().Usage();
+    usage.push_back({.busy = busy[slot],
+                     .lock_wait = std::chrono::nanoseconds(of_engine.lock_wait_ns),
+                     .python_bytes = of_engine.python_bytes});
+  }
+  return usage;
 }
 
 void Pool::Settle(size_t slot, Interpreter* interpreter) {

@@ -17,6 +17,7 @@
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/interpreter.h"
 #include "runtime/src/slot_scheduler.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -42,6 +43,9 @@ class Pool : public std::enable_shared_from_this<Pool> {
   [[nodiscard]] Tenant tenant(size_t slot) const;
   [[nodiscard]] Engine& engine(size_t slot) const { return tenant(slot).interpreter->engine(); }
   [[nodiscard]] const std::shared_ptr<SlotScheduler>& scheduler() const { return scheduler_; }
+
+  // As InterpreterManager's function of this name.
+  [[nodiscard]] std::vector<InterpreterUsage> Usage() const;
 
   [[nodiscard]] CallWatch& watch() const { return *watch_; }
 

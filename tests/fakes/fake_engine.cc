@@ -437,6 +437,12 @@ void Collect(td_engine* engine) {
   FakeProcess::Get().collects.fetch_add(1);
 }
 
+// Figures that tell the slots apart.
+void Usage(td_engine* engine, td_usage* out) {
+  const uint64_t slot = engine->interpreter.slot;
+  *out = {1000 + slot, 2000 + slot};
+}
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) td_code td_engine_get_api(td_engine_api* api) {
@@ -452,6 +458,6 @@ extern "C" __attribute__((visibility("default"))) td_code td_engine_get_api(td_e
           FromValue,     RegisterModule, Pickle,
           Unpickle,      Interrupt,      Reset,
           ReleaseObject, FreeValue,      FreeError,
-          Collect};
+          Collect,       Usage};
   return TD_OK;
 }

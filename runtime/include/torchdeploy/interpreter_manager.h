@@ -1,7 +1,6 @@
 // A pool of isolated Python interpreters in this process.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
 #include "torchdeploy/status.h"
@@ -47,6 +47,7 @@ class InterpreterManager {
   // not a torch.package archive, cut short, or damaged. kInvalidArgument: the manifest is not
   // valid, or a record lies outside the archive's folder. kResourceExhausted: it has too many
   // records, or takes more memory than there is (docs/weights.md says which take any).
+  // Otherwise as Options::check_archive says.
   [[nodiscard]] Result<Package> LoadPackage(const std::string& path) const;
 
   // An archive in memory, which is copied once for all interpreters. `name` is its
@@ -78,20 +79,20 @@ class InterpreterManager {
   // CallOptions.
   [[nodiscard]] size_t interpreters_replaced() const;
 
-  // For how long each interpreter has been held by calls and sessions so far, those that run
-  // included. Of an interpreter that hung, also the time of the one that was there before.
-  [[nodiscard]] std::vector<std::chrono::nanoseconds> BusyTimes() const;
+  // Of each interpreter, now. Never waits for one.
+  [[nodiscard]] std::vector<InterpreterUsage> Usage() const;
 
   // Refuses new calls with kUnavailable and waits until every accepted one has finished.
   // REQUIRES: not in a callback, and this thread holds no session of this manager.
   void Close();
 
  private:
-  explicit InterpreterManager(std::shared_ptr<Pool> pool);
+  InterpreterManager(std::shared_ptr<Pool> pool, Options::CheckArchive check_archive);
 
   [[nodiscard]] Result<Package> Load(Result<std::shared_ptr<ArchiveFile>> file) const;
 
   std::shared_ptr<Pool> pool_;
+  Options::CheckArchive check_archive_;
 };
 
 }  // namespace torchdeploy

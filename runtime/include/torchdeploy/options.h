@@ -1,13 +1,20 @@
 // How a pool of interpreters is made.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
+
+#include "torchdeploy/status.h"
 
 namespace torchdeploy {
 
 // Each member has a default: designated initialisers, {.interpreters = 4}, may leave it out.
 struct Options {
+  using CheckArchive =
+      std::function<Status(const std::string& path, std::span<const std::byte> bytes)>;
+
   // Number of interpreters; 0 means one per core that this process may use.
   int interpreters = 0;
 
@@ -35,6 +42,11 @@ struct Options {
   // It is loaded once, as it is, and makes all interpreters. Empty: the CPython engine,
   // privately loaded once per interpreter.
   std::string engine_library = {};
+
+  // Called with every archive before anything of it is looked at: its path, or the name of one in
+  // memory, and all its bytes, which are what the interpreters will get, whatever becomes of the
+  // file. An error refuses it. On the thread that loads it. Must not throw.
+  CheckArchive check_archive = {};
 
   // Called with one line of text for whoever operates the process, such as that an interpreter
   // hung and was replaced; on any thread. Must not throw.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "runtime/src/pool_size.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/process_exit.h"
 #include "torchdeploy/replicated_obj.h"
@@ -61,13 +63,26 @@ TEST(ManagerTest, AnInterpreterIsBusyWhileItIsHeld) {
     const Result<InterpreterSession> inner = manager->AcquireSession(0);
     ASSERT_TRUE(outer.ok() && inner.ok());
     std::this_thread::sleep_for(kHeld);
-    EXPECT_GE(manager->BusyTimes().at(0), kHeld);
-    EXPECT_EQ(manager->BusyTimes().at(1), std::chrono::nanoseconds(0));
+    EXPECT_GE(manager->Usage().at(0).busy, kHeld);
+    EXPECT_EQ(manager->Usage().at(1).busy, std::chrono::nanoseconds(0));
   }
-  const std::vector<std::chrono::nanoseconds> once_free = manager->BusyTimes();
-  EXPECT_GE(once_free.at(0), kHeld);
+  const std::chrono::nanoseconds once_free = manager->Usage().at(0).busy;
+  EXPECT_GE(once_free, kHeld);
   std::this_thread::sleep_for(kHeld);
-  EXPECT_EQ(manager->BusyTimes(), once_free);
+  EXPECT_EQ(manager->Usage().at(0).busy, once_free);
+}
+
+TEST(ManagerTest, TheUsageOfEachInterpreterIsItsEngines) {
+  const auto manager = MakeManager(2);
+  const std::vector<InterpreterUsage> usage = manager->Usage();
+  ASSERT_EQ(usage.size(), 2);
+  std::set<uint64_t> python_bytes;
+  for (const InterpreterUsage& each : usage) {
+    // The fake engine's figures.
+    EXPECT_EQ(each.lock_wait.count() + 1000, static_cast<int64_t>(each.python_bytes));
+    python_bytes.insert(each.python_bytes);
+  }
+  EXPECT_EQ(python_bytes.size(), 2);
 }
 
 TEST(ManagerTest, ManagerMadeAgainGetsTheSameInterpreters) {

@@ -17,6 +17,7 @@
 #include "runtime/src/archive_reader.h"
 #include "runtime/src/zip_directory.h"
 #include "torchdeploy/interpreter_manager.h"
+#include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
@@ -126,6 +127,41 @@ TEST_F(SharedArchiveTest, ArchiveInMemoryIsCalledAndNamed) {
   EXPECT_EQ(package->path(), "from the registry");
   const auto y = package->LoadPickle("model", "echo.pkl").Call({Value(3)});
   ASSERT_TRUE(y.ok()) << y.status().ToString();
+}
+
+TEST_F(SharedArchiveTest, EachArchiveIsShownToWhoChecksItAsItIs) {
+  std::string path;
+  std::string shown;
+  Options options = FakeOptions(1);
+  options.check_archive = [&](const std::string& name, std::span<const std::byte> bytes) {
+    path = name;
+    shown.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return Status();
+  };
+  const auto manager = InterpreterManager::Create(options);
+  ASSERT_TRUE(manager.ok());
+  Write(fakes::Compression::kDeflate);
+  const std::string bytes = ReadFile();
+  ASSERT_TRUE((*manager)->LoadPackage(path_).ok());
+  EXPECT_EQ(path, path_);
+  EXPECT_EQ(shown, bytes);
+  shown.clear();
+  ASSERT_TRUE((*manager)->LoadPackage(std::as_bytes(std::span(bytes)), "in memory").ok());
+  EXPECT_EQ(path, "in memory");
+  EXPECT_EQ(shown, bytes);
+}
+
+TEST_F(SharedArchiveTest, AnArchiveThatIsRefusedIsNotLoaded) {
+  Options options = FakeOptions(1);
+  options.check_archive = [](const std::string&, std::span<const std::byte>) {
+    return Status(Code::kPermissionDenied, "not this one");
+  };
+  const auto manager = InterpreterManager::Create(options);
+  ASSERT_TRUE(manager.ok());
+  Write(fakes::Compression::kNone);
+  const Status status = (*manager)->LoadPackage(path_).status();
+  EXPECT_EQ(status.code(), Code::kPermissionDenied);
+  EXPECT_EQ(status.message(), "not this one");
 }
 
 TEST_F(SharedArchiveTest, MemoryThatHoldsNoArchiveIsRefused) {

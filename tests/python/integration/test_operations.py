@@ -234,6 +234,10 @@ def test_metrics_are_served_over_http_and_failures_logged_as_json(
     assert figures[f'torchdeploy_requests_total{{{labels},status="UNKNOWN"}}'] == 1
     assert figures[f"torchdeploy_execution_seconds_count{{{labels}}}"] == 1
     assert figures['torchdeploy_interpreter_busy_seconds_total{pool="shared",interpreter="0"}'] > 0
+    of_interpreter = '{pool="shared",interpreter="0"}'
+    assert 2e7 < figures[f"torchdeploy_interpreter_python_bytes{of_interpreter}"] < 1e9
+    waited_s = figures[f"torchdeploy_interpreter_lock_wait_seconds_total{of_interpreter}"]
+    assert 0 < waited_s < 10
     assert figures['torchdeploy_interpreters{pool="shared"}'] == 1
     assert figures["process_resident_memory_bytes"] > 1e8
     (entry,) = map(json.loads, log.read_text().splitlines())
