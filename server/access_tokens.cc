@@ -149,7 +149,9 @@ std::optional<ApiGroup> GroupOf(std::string_view path) {
   if (method == "ModelStatistics") {
     return ApiGroup::kStatistics;
   }
-  return method.starts_with("Repository") ? ApiGroup::kModelControl : ApiGroup::kInference;
+  const bool is_control =
+      method.starts_with("Repository") || method == "TraceSetting" || method == "LogSettings";
+  return is_control ? ApiGroup::kModelControl : ApiGroup::kInference;
 }
 
 Result<AccessTokens> AccessTokens::Parse(const std::string& text, const std::string& place) {

@@ -22,6 +22,7 @@ constexpr int kUsageError = 2;
 constexpr int kMostInterpreters = 1024;
 constexpr int kHighestPort = 65535;
 constexpr int kLongestQueue = 1'000'000;
+constexpr int kLowestTraceRate = INT_MAX;
 constexpr double kShortestPollS = 0.1;
 constexpr double kLongestPollS = 86'400;
 constexpr double kLongestDrainS = 86'400;
@@ -78,6 +79,13 @@ void AddSecurity(CLI::App& app, ServerOptions& options) {
   app.add_option("--tokens", options.tokens,
                  "a file with the tokens that clients must have: inference, model_control, "
                  "statistics; needs TLS");
+  app.add_option("--trusted-sha256", options.trusted_hashes,
+                 "load only archives whose SHA-256 is in this file, as sha256sum writes it");
+  app.add_option("--trusted-keys", options.trusted_keys,
+                 "load only archives with a signature ARCHIVE.sig by one of these ed25519 public "
+                 "keys (PEM); with --trusted-sha256 either is enough");
+  app.add_flag("--allow-settings", options.allow_settings,
+               "let clients change what is traced and logged (TraceSetting, LogSettings)");
   app.add_option("--max-request-bytes", options.most_request_bytes, "a larger request is refused")
       ->capture_default_str()
       ->check(CLI::Range(1, INT_MAX));
@@ -95,6 +103,13 @@ void AddOperations(CLI::App& app, CommandLine& command_line) {
   app.add_option("--log-format", command_line.log_format, "text, or JSON, one object a line")
       ->default_str("text")
       ->transform(CLI::CheckedTransformer(formats));
+  app.add_option("--otlp-endpoint", command_line.server.otlp_endpoint,
+                 "send traces to this OpenTelemetry collector over gRPC: http://HOST:PORT, or "
+                 "https://");
+  app.add_option("--trace-rate", command_line.server.trace_rate,
+                 "trace one of as many requests of each model, and those whose client says so")
+      ->capture_default_str()
+      ->check(CLI::Range(1, kLowestTraceRate));
   AddSeconds(app, "--drain-grace-s", command_line.drain_grace,
              "seconds that requests have to end on SIGTERM; then they are cancelled", "30",
              CLI::Range(0.0, kLongestDrainS));

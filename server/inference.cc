@@ -24,6 +24,7 @@
 #include "server/response_encoder.h"
 #include "server/sequences.h"
 #include "server/shared_memory_regions.h"
+#include "server/trace_input.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -43,13 +44,13 @@ constexpr size_t kLongestMethod = 256;  // Of a name in a message.
 
 Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request,
                      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-                     const SharedMemoryRegions& regions, const Log& log, Done done)
+                     Surroundings surroundings, Done done)
     : request_(std::move(request)),
       response_(response),
       model_(std::move(model)),
-      regions_(regions),
-      log_(log),
+      surroundings_(std::move(surroundings)),
       done_(std::move(done)),
+      trace_(surroundings_.tracer.Begin(model_->name, surroundings_.caller)),
       manifest_(&model_->manifest) {}
 
 void Inference::Begin() {
@@ -119,7 +120,7 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (Status status = ChooseMethod(parameters->method); !status.ok()) {
     return status;
   }
-  Result<Arguments> arguments = DecodeRequest(request_, *manifest_, regions_);
+  Result<Arguments> arguments = DecodeRequest(request_, *manifest_, surroundings_.regions);
   if (!arguments.ok()) {
     return arguments.status();
   }
@@ -130,11 +131,14 @@ Result<RequestQueue::Ticket> Inference::Submit() {
   if (!sequence.ok()) {
     return sequence.status();
   }
-  Result<OutputSlices> slices = regions_.SlicesOfOutputs(*request_);
+  Result<OutputSlices> slices = surroundings_.regions.SlicesOfOutputs(*request_);
   if (!slices.ok()) {
     return slices.status();
   }
   output_slices_ = *std::move(slices);
+  if (parameters->method.empty()) {
+    AddTraceInput(model_->trace_input, trace_ ? trace_ : surroundings_.caller, *arguments);
+  }
   Request request{
       .arguments = *std::move(arguments),
       .method = parameters->method.empty() ? "" : kMethodPrefix + parameters->method,
@@ -226,14 +230,29 @@ void Inference::AnswerItem(const Result<Value>& item) {
 }
 
 void Inference::Finish(const Status& status, Part part) {
+  Record(status);
+  done_(status, part);
+}
+
+void Inference::Record(const Status& status) {
   const auto end = std::chrono::steady_clock::now();
   if (status.ok()) {
     model_->statistics->RecordSuccess(times_, begin_, end);
   } else {
     model_->statistics->RecordFailure(status.code(), begin_, end);
-    log_.Failure({model_->name, model_->version, request_->id(), status});
+    surroundings_.log.Failure({model_->name, model_->version, request_->id(), status});
   }
-  done_(status, part);
+  if (trace_) {
+    surroundings_.tracer.End({.context = *trace_,
+                              .caller = surroundings_.caller,
+                              .model = model_->name,
+                              .version = model_->version,
+                              .id = request_->id(),
+                              .begin = begin_,
+                              .end = end,
+                              .times = times_,
+                              .status = status});
+  }
 }
 
 Status Inference::Encode(const Value& result) {

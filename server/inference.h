@@ -16,6 +16,8 @@
 #include "server/request_queue.h"
 #include "server/request_times.h"
 #include "server/shared_memory_regions.h"
+#include "server/trace_context.h"
+#include "server/tracer.h"
 #include "torchdeploy/call_options.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
@@ -27,6 +29,14 @@ namespace torchdeploy::server {
 
 // Bytes of a request's id; a longer one is refused.
 inline constexpr size_t kLongestId = size_t{64} << 10;
+
+// What an inference finds around it; outlives it, but for `caller`.
+struct Surroundings {
+  const SharedMemoryRegions& regions;
+  const Log& log;
+  Tracer& tracer;
+  std::optional<TraceContext> caller = {};  // The client's place in a trace.
+};
 
 // Decodes, has the model's queue answer, encodes; counts in the model's statistics. Thread-safe.
 class Inference : public std::enable_shared_from_this<Inference> {
@@ -40,11 +50,10 @@ class Inference : public std::enable_shared_from_this<Inference> {
   // come within Begin(), Next() or EndEarly().
   using Done = std::function<void(const Status&, Part)>;
 
-  // `regions` and `log` outlive this; `response` lives until `done` has been called for the last
-  // time.
+  // `response` lives until `done` has been called for the last time.
   Inference(std::shared_ptr<const inference::ModelInferRequest> request,
             inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-            const SharedMemoryRegions& regions, const Log& log, Done done);
+            Surroundings surroundings, Done done);
 
   // Once. `done` is called exactly once, unless the model yields.
   void Begin();
@@ -63,6 +72,7 @@ class Inference : public std::enable_shared_from_this<Inference> {
   void Answer(const Result<Value>& result, const RequestTimes& times);
   void AnswerItem(const Result<Value>& item);
   void Finish(const Status& status, Part part);
+  void Record(const Status& status);
   // The response's part of it.
   Status Encode(const Value& result);
   // All but the outputs.
@@ -71,10 +81,10 @@ class Inference : public std::enable_shared_from_this<Inference> {
   const std::shared_ptr<const inference::ModelInferRequest> request_;
   inference::ModelInferResponse* const response_;
   const std::shared_ptr<const Model> model_;
-  const SharedMemoryRegions& regions_;
-  const Log& log_;
+  const Surroundings surroundings_;
   const Done done_;
   const RequestTimes::TimePoint begin_ = std::chrono::steady_clock::now();
+  const std::optional<TraceContext> trace_;  // Nothing when it is not traced.
 
   // Of the model, or of its method that is asked for. Constant once it is in the queue.
   const std::optional<Manifest>* manifest_;

@@ -9,7 +9,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/inference.h"
 #include "server/log.h"
+#include "server/log_settings_rpcs.h"
 #include "server/model_control.h"
 #include "server/model_descriptions.h"
 #include "server/model_registry.h"
@@ -20,6 +22,9 @@
 #include "server/shared_memory_rpcs.h"
 #include "server/status_mapping.h"
 #include "server/stream_infer.h"
+#include "server/trace_context.h"
+#include "server/trace_settings_rpcs.h"
+#include "server/tracer.h"
 #include "server/unary_infer.h"
 #include "server/version.h"
 #include "torchdeploy/manifest.h"
@@ -33,8 +38,8 @@ namespace {
 
 constexpr const char* kServerName = "torchdeploy";
 // By Triton's names; only what is there: a client uses each that it knows.
-constexpr std::array kExtensions = {"model_configuration", "schedule_policy", "sequence",
-                                    "statistics"};
+constexpr std::array kExtensions = {"logging",  "model_configuration", "schedule_policy",
+                                    "sequence", "statistics",          "trace"};
 constexpr const char* kSharedMemoryExtension = "system_shared_memory";
 constexpr const char* kModelControlExtension = "model_repository";
 constexpr const char* kSharedMemoryIsOff =
@@ -50,9 +55,11 @@ grpc::ServerUnaryReactor* FinishWith(grpc::CallbackServerContext* context, const
 
 }  // namespace
 
-InferenceService::InferenceService(const ModelRegistry& registry, Options options)
+InferenceService::InferenceService(const ModelRegistry& registry, Tracer& tracer, Options options)
     : registry_(registry),
+      tracer_(tracer),
       log_(std::move(options.log)),
+      allow_settings_(options.allow_settings),
       gate_(options.most_bytes_in_flight),
       regions_(options.allow_shared_memory ? "" : kSharedMemoryIsOff),
       none_for_others_(kSharedMemoryIsLocal) {
@@ -82,6 +89,17 @@ Result<std::shared_ptr<const Model>> InferenceService::FindLoaded(
 SharedMemoryRegions& InferenceService::RegionsOf(const grpc::CallbackServerContext& context) {
   const bool may_use = !regions_.takes_any() || IsOnThisMachine(context.peer());
   return may_use ? regions_ : none_for_others_;
+}
+
+Surroundings InferenceService::SurroundingsOf(const grpc::CallbackServerContext& context) {
+  return {RegionsOf(context), log_, tracer_, TraceContextOf(context)};
+}
+
+Status InferenceService::MayChange() const {
+  return allow_settings_ ? Status()
+                         : Status(Code::kPermissionDenied,
+                                  "clients change no settings here: the server was started without "
+                                  "--allow-settings");
 }
 
 Result<Admission> InferenceService::Admit(const inference::ModelInferRequest& request) {
@@ -165,14 +183,14 @@ grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerConte
   auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
   messages->Hold(std::move(admission->pass));
   return UnaryInfer::Begin(context, messages->shared_request(), response,
-                           std::move(admission->model), RegionsOf(*context), log_);
+                           std::move(admission->model), SurroundingsOf(*context));
 }
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
   return StreamInfer::Begin(
       context, [this](const inference::ModelInferRequest& request) { return Admit(request); },
-      RegionsOf(*context), log_);
+      SurroundingsOf(*context));
 }
 
 grpc::ServerUnaryReactor* InferenceService::SystemSharedMemoryStatus(
@@ -283,6 +301,23 @@ grpc::ServerUnaryReactor* InferenceService::RepositoryModelUnload(
     reactor->Finish(ToGrpcStatus(status, context));
   });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* InferenceService::TraceSetting(
+    grpc::CallbackServerContext* context, const inference::TraceSettingRequest* request,
+    inference::TraceSettingResponse* response) {
+  Status status = ChangesTraces(*request) ? MayChange() : Status();
+  if (status.ok() && !request->model_name().empty()) {
+    status = FindLoaded(request->model_name(), "").status();
+  }
+  return FinishWith(context, status.ok() ? ChangeTraces(*request, tracer_, response) : status);
+}
+
+grpc::ServerUnaryReactor* InferenceService::LogSettings(
+    grpc::CallbackServerContext* context, const inference::LogSettingsRequest* request,
+    inference::LogSettingsResponse* response) {
+  const Status status = request->settings().empty() ? Status() : MayChange();
+  return FinishWith(context, status.ok() ? ChangeLog(*request, log_, response) : status);
 }
 
 }  // namespace torchdeploy::server

@@ -9,12 +9,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/infer_messages.h"
+#include "server/inference.h"
 #include "server/log.h"
 #include "server/model_control.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
 #include "server/shared_memory_regions.h"
 #include "server/stream_infer.h"
+#include "server/tracer.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.grpc.pb.h"
@@ -27,12 +29,13 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
  public:
   struct Options {
     bool allow_shared_memory = false;
+    bool allow_settings = false;      // To be changed by clients: what is traced and logged.
     size_t most_bytes_in_flight = 0;  // Of requests; 0: no limit.
     Log log = {};
   };
 
-  // `registry` outlives the service.
-  InferenceService(const ModelRegistry& registry, Options options);
+  // `registry` and `tracer` outlive the service.
+  InferenceService(const ModelRegistry& registry, Tracer& tracer, Options options);
 
   // To be called once the models of the start are in the registry: until then none is ready.
   // `control` outlives the service.
@@ -103,6 +106,12 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   grpc::ServerUnaryReactor* RepositoryModelUnload(
       grpc::CallbackServerContext* context, const inference::RepositoryModelUnloadRequest* request,
       inference::RepositoryModelUnloadResponse* response) override;
+  grpc::ServerUnaryReactor* TraceSetting(grpc::CallbackServerContext* context,
+                                         const inference::TraceSettingRequest* request,
+                                         inference::TraceSettingResponse* response) override;
+  grpc::ServerUnaryReactor* LogSettings(grpc::CallbackServerContext* context,
+                                        const inference::LogSettingsRequest* request,
+                                        inference::LogSettingsResponse* response) override;
 
  private:
   // As the registry, and kUnavailable while models are loaded.
@@ -111,6 +120,9 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
 
   // Those that the client may use.
   SharedMemoryRegions& RegionsOf(const grpc::CallbackServerContext& context);
+  Surroundings SurroundingsOf(const grpc::CallbackServerContext& context);
+  // kPermissionDenied unless clients may change settings.
+  [[nodiscard]] Status MayChange() const;
   // As the gate, then as the registry.
   Result<Admission> Admit(const inference::ModelInferRequest& request);
 
@@ -118,7 +130,9 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   Result<ModelControl*> Control();
 
   const ModelRegistry& registry_;
+  Tracer& tracer_;
   const Log log_;
+  const bool allow_settings_;
   ServingGate gate_;
   std::atomic<ModelControl*> control_ = nullptr;
   SharedMemoryRegions regions_;

@@ -66,7 +66,7 @@ std::string Dump(const ordered_json& entry) {
 }  // namespace
 
 void Log::Event(const std::string& message, const std::string& traceback) const {
-  if (!write_) {
+  if (!write_ || !switches_->events) {
     return;
   }
   if (format_ == LogFormat::kText) {
@@ -81,7 +81,7 @@ void Log::Event(const std::string& message, const std::string& traceback) const 
 }
 
 void Log::Failure(const FailedRequest& request) const {
-  if (!write_) {
+  if (!write_ || !switches_->failures) {
     return;
   }
   const Status& status = request.status;

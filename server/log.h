@@ -1,7 +1,9 @@
 // What whoever operates the server reads: a line for each event that is not as it should be.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -19,7 +21,13 @@ struct FailedRequest {
   const Status& status;
 };
 
-// Immutable; thread-safe as far as its `write` is.
+// What of it is written; may be changed at any time.
+struct LogSwitches {
+  std::atomic<bool> events = true;
+  std::atomic<bool> failures = true;
+};
+
+// Thread-safe as far as its `write` is. Copies are one log.
 class Log {
  public:
   // One line, without its end. Must not throw.
@@ -36,9 +44,12 @@ class Log {
   // One line, in JSON with the traceback of a Python exception.
   void Failure(const FailedRequest& request) const;
 
+  [[nodiscard]] LogSwitches& switches() const { return *switches_; }
+
  private:
   LogFormat format_ = LogFormat::kText;
   Write write_;
+  std::shared_ptr<LogSwitches> switches_ = std::make_shared<LogSwitches>();
 };
 
 }  // namespace torchdeploy::server

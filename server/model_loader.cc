@@ -19,6 +19,7 @@
 #include "server/request_queue.h"
 #include "server/sequence_inputs.h"
 #include "server/timer.h"
+#include "server/trace_input.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
@@ -215,6 +216,11 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
   if (!queue.ok()) {
     return queue.status();
   }
+  Result<TraceInput> trace_input = CheckTraceInput(settings.traceparent, manifest);
+  if (!trace_input.ok()) {
+    return trace_input.status();
+  }
+  HideTraceInput(*trace_input, manifest);
   ReplicatedObj entry = package->LoadEntry();
   if (Status status = Prepare(*package, entry, settings); !status.ok()) {
     return status;
@@ -228,6 +234,7 @@ Result<Model> ModelLoader::LoadUnprefixed(const std::string& name, const Archive
       .version = archive.version.empty() ? own_version : archive.version,
       .manifest = std::move(manifest),
       .methods = std::move(methods),
+      .trace_input = *std::move(trace_input),
       .reserved = *std::move(reserved),
       .queue = std::make_shared<RequestQueue>(std::move(entry), *std::move(queue), timer_)};
 }

@@ -10,6 +10,7 @@
 
 #include "server/inference_statistics.h"
 #include "server/request_queue.h"
+#include "server/trace_input.h"
 #include "server/version_order.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/manifest.h"
@@ -24,6 +25,7 @@ struct Model {
   std::optional<Manifest> manifest;
   // What the manifest says of each other method, as if that were the model.
   std::map<std::string, std::optional<Manifest>> methods;
+  TraceInput trace_input = {};
   std::shared_ptr<const InterpreterManager> reserved;  // Null: it runs in those that are shared.
   std::shared_ptr<RequestQueue> queue;                 // Of its entry.
   std::shared_ptr<InferenceStatistics> statistics = std::make_shared<InferenceStatistics>();

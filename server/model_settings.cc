@@ -329,6 +329,7 @@ Readers AllReaders(ModelSettings& settings) {
        [&](const YAML::Node& value, const std::string& place) {
          settings.inference_mode = ReadBoolean(value, place);
        }},
+      {"traceparent", NameReader(settings.traceparent)},
       {"torch_compile",
        [&](const YAML::Node& value, const std::string& place) {
          settings.torch_compile = ReadCompile(value, place);

@@ -22,6 +22,7 @@ struct ModelSettings {
   int64_t interpreters = 0;      // For itself; 0: it shares those of the server.
   int64_t intra_op_threads = 0;  // Of interpreters for itself; 0: cores / interpreters.
   bool inference_mode = false;
+  std::string traceparent = {};            // The input that gets it; empty: none.
   std::optional<Dict> torch_compile = {};  // Its arguments, by name.
 };
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -21,10 +22,12 @@
 #include "server/metrics.h"
 #include "server/model_control.h"
 #include "server/model_loader.h"
+#include "server/otlp_exporter.h"
 #include "server/serving_gate.h"
 #include "server/text_file.h"
 #include "server/timer.h"
 #include "server/tls.h"
+#include "server/trusted_archives.h"
 #include "torchdeploy/status.h"
 
 #include <prometheus/exposer.h>
@@ -56,6 +59,23 @@ Result<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerOpt
   return credentials;
 }
 
+// Has the runtime refuse archives that are not trusted.
+Status TrustOnlySome(ServerOptions& options) {
+  if (options.trusted_hashes.empty() && options.trusted_keys.empty()) {
+    return {};
+  }
+  Result<TrustedArchives> trusted =
+      TrustedArchives::Read(options.trusted_hashes, options.trusted_keys);
+  if (!trusted.ok()) {
+    return trusted.status();
+  }
+  options.runtime.check_archive = [trusted = *std::move(trusted)](
+                                      const std::string& path, std::span<const std::byte> bytes) {
+    return trusted.Check(path, bytes);
+  };
+  return {};
+}
+
 // ": REASON", or nothing when none is known.
 std::string WhyNot(const ServerOptions& options) {
   const std::string why = WhyNotBound(options.host, options.port);
@@ -70,11 +90,14 @@ std::string WhyNot(const ServerOptions& options) {
 
 }  // namespace
 
-Server::Server(ServerOptions options)
+Server::Server(ServerOptions options, std::unique_ptr<OtlpExporter> exporter)
     : options_(std::move(options)),
-      service_(registry_, {.allow_shared_memory = options_.allow_shared_memory,
-                           .most_bytes_in_flight = options_.most_bytes_in_flight,
-                           .log = options_.log}) {}
+      tracer_(std::move(exporter), {.rate = options_.trace_rate}),
+      service_(registry_, tracer_,
+               {.allow_shared_memory = options_.allow_shared_memory,
+                .allow_settings = options_.allow_settings,
+                .most_bytes_in_flight = options_.most_bytes_in_flight,
+                .log = options_.log}) {}
 
 Server::~Server() {
   Drain();
@@ -84,11 +107,21 @@ Result<std::unique_ptr<Server>> Server::Listen(ServerOptions options) {
   if (Status status = ModelControl::Check(options.models); !status.ok()) {
     return status;
   }
+  if (Status status = TrustOnlySome(options); !status.ok()) {
+    return status;
+  }
   const Result<std::shared_ptr<grpc::ServerCredentials>> credentials = MakeCredentials(options);
   if (!credentials.ok()) {
     return credentials.status();
   }
-  std::unique_ptr<Server> server(new Server(std::move(options)));
+  Result<std::unique_ptr<OtlpExporter>> exporter = std::unique_ptr<OtlpExporter>();
+  if (!options.otlp_endpoint.empty()) {
+    exporter = OtlpExporter::Start(options.otlp_endpoint, options.log);
+  }
+  if (!exporter.ok()) {
+    return exporter.status();
+  }
+  std::unique_ptr<Server> server(new Server(std::move(options), *std::move(exporter)));
   Status status = server->Bind(*credentials);
   if (status.ok()) {
     status = server->BindMetrics();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +19,10 @@
 #include "server/model_control.h"
 #include "server/model_loader.h"
 #include "server/model_registry.h"
+#include "server/otlp_exporter.h"
 #include "server/timer.h"
 #include "server/tls.h"
+#include "server/tracer.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/status.h"
 
@@ -34,9 +37,15 @@ struct ServerOptions {
   TlsOptions tls = {};
   // A file of AccessTokens; empty: everybody may do all that the server does. REQUIRES: with TLS.
   std::string tokens = {};
+  // Files of TrustedArchives; both empty: every archive may be loaded.
+  std::string trusted_hashes = {};
+  std::string trusted_keys = {};
   // Of Prometheus, over HTTP, on the same host; 0: any that is free.
   std::optional<int> metrics_port = {};
   bool allow_shared_memory = false;
+  bool allow_settings = false;     // Clients may change what is traced and logged.
+  std::string otlp_endpoint = {};  // Where traces go; empty: there are none.
+  int64_t trace_rate = 1000;       // Of the requests that are in no trace, one of as many.
   int most_request_bytes = INT_MAX;
   size_t most_bytes_in_flight = 0;  // Of all requests that are not answered; 0: no limit.
   Log log = {};
@@ -49,7 +58,8 @@ class Server {
  public:
   // Binds the ports, and answers that it is live and not ready yet.
   // kUnavailable when a port cannot be bound; otherwise as ModelControl::Check(),
-  // MakeServerCredentials() and AccessTokens::Parse().
+  // MakeServerCredentials(), AccessTokens::Parse(), TrustedArchives::Read() and
+  // OtlpExporter::Start().
   static Result<std::unique_ptr<Server>> Listen(ServerOptions options);
 
   Server(const Server&) = delete;
@@ -73,7 +83,7 @@ class Server {
   [[nodiscard]] size_t num_interpreters() const;
 
  private:
-  explicit Server(ServerOptions options);
+  Server(ServerOptions options, std::unique_ptr<OtlpExporter> exporter);
   Status Bind(const std::shared_ptr<grpc::ServerCredentials>& credentials);
   Status BindMetrics();
 
@@ -82,6 +92,7 @@ class Server {
   std::string metrics_address_;
   std::unique_ptr<InterpreterPools> pools_;  // Outlive the models.
   ModelRegistry registry_;
+  Tracer tracer_;
   InferenceService service_;
   std::shared_ptr<Timer> timer_;
   std::unique_ptr<ModelLoader> loader_;

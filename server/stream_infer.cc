@@ -10,8 +10,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/inference.h"
-#include "server/log.h"
-#include "server/shared_memory_regions.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
 
@@ -59,8 +57,9 @@ void Complete(const inference::ModelInferRequest& request, const Status& status,
 }  // namespace
 
 StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit,
-                                const SharedMemoryRegions& regions, const Log& log) {
-  const auto stream = std::make_shared<StreamInfer>(context, std::move(admit), regions, log);
+                                Surroundings surroundings) {
+  const auto stream =
+      std::make_shared<StreamInfer>(context, std::move(admit), std::move(surroundings));
   const std::lock_guard lock(stream->mutex_);
   stream->self_ = stream;
   stream->Proceed();
@@ -68,11 +67,10 @@ StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admi
 }
 
 StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit,
-                         const SharedMemoryRegions& regions, const Log& log)
+                         Surroundings surroundings)
     : context_(context),
       admit_(std::move(admit)),
-      regions_(regions),
-      log_(log),
+      surroundings_(std::move(surroundings)),
       ends_at_error_(EndsAtError(*context)) {}
 
 void StreamInfer::OnReadDone(bool ok) {
@@ -103,7 +101,7 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
   }
   const auto inference = std::make_shared<Inference>(
       exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
-      regions_, log_,
+      surroundings_,
       [self = shared_from_this(), exchange](const Status& status, Inference::Part part) {
         self->Answer(exchange, status, part);
       });

@@ -12,10 +12,8 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/inference.h"
-#include "server/log.h"
 #include "server/model_registry.h"
 #include "server/serving_gate.h"
-#include "server/shared_memory_regions.h"
 #include "torchdeploy/status.h"
 
 #include "open_inference_grpc.pb.h"
@@ -40,13 +38,11 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
  public:
   using Admit = std::function<Result<Admission>(const inference::ModelInferRequest&)>;
 
-  // `regions` and `log` outlive the stream. To be returned by the RPC's handler. gRPC and the
-  // inferences own it.
+  // To be returned by the RPC's handler. gRPC and the inferences own it.
   static StreamInfer* Begin(grpc::CallbackServerContext* context, Admit admit,
-                            const SharedMemoryRegions& regions, const Log& log);
+                            Surroundings surroundings);
 
-  StreamInfer(grpc::CallbackServerContext* context, Admit admit, const SharedMemoryRegions& regions,
-              const Log& log);
+  StreamInfer(grpc::CallbackServerContext* context, Admit admit, Surroundings surroundings);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -79,8 +75,7 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
 
   grpc::CallbackServerContext* const context_;
   const Admit admit_;
-  const SharedMemoryRegions& regions_;
-  const Log& log_;
+  const Surroundings surroundings_;
   const bool ends_at_error_;
 
   std::mutex mutex_;

@@ -7,9 +7,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "server/inference.h"
-#include "server/log.h"
 #include "server/model_registry.h"
-#include "server/shared_memory_regions.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
 
@@ -21,10 +19,10 @@ grpc::ServerUnaryReactor* UnaryInfer::Begin(
     grpc::CallbackServerContext* context,
     std::shared_ptr<const inference::ModelInferRequest> request,
     inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-    const SharedMemoryRegions& regions, const Log& log) {
+    Surroundings surroundings) {
   auto call = std::make_unique<UnaryInfer>();
   const auto inference = std::make_shared<Inference>(
-      std::move(request), response, std::move(model), regions, log,
+      std::move(request), response, std::move(model), std::move(surroundings),
       [reactor = call.get(), context](const Status& status, Inference::Part /*only*/) {
         reactor->Finish(ToGrpcStatus(status, context));
       });

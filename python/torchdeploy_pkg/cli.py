@@ -172,6 +172,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--tls-key", type=_FILE, help="Its key.")
 @click.option("--tls-client-ca", type=_FILE, help="Ask clients for a certificate signed by these.")
 @click.option("--tokens", type=_FILE, help="File with the tokens that clients must have.")
+@click.option("--trusted-sha256", type=_FILE, help="Load archives with a SHA-256 in it alone.")
+@click.option("--trusted-keys", type=_FILE, help="Load archives signed by these keys alone.")
 @click.option(
     "--max-request-bytes", type=click.IntRange(1, 2**31 - 1), help="Refuse larger requests."
 )
@@ -183,6 +185,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics there."
 )
+@click.option("--otlp-endpoint", help="Send traces there over gRPC: http://HOST:PORT, or https://.")
+@click.option(
+    "--trace-rate", type=click.IntRange(min=1), help="Trace one of as many.  [default: 1000]"
+)
+@click.option("--allow-settings", is_flag=True, help="Let clients change what is traced, logged.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 @click.option(
     "--drain-grace-s",

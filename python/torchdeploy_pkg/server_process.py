@@ -65,9 +65,14 @@ class ServerOptions(TypedDict, total=False):
     tls_key: str | os.PathLike[str] | None
     tls_client_ca: str | os.PathLike[str] | None
     tokens: str | os.PathLike[str] | None
+    trusted_sha256: str | os.PathLike[str] | None
+    trusted_keys: str | os.PathLike[str] | None
     max_request_bytes: int | None
     max_bytes_in_flight: int | None
     metrics_port: int | None
+    otlp_endpoint: str | None
+    trace_rate: int | None
+    allow_settings: bool
     log_format: str | None
     drain_grace_s: float | None
     cache: str | os.PathLike[str] | None

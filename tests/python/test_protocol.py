@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROTO = Path(__file__).resolve().parents[2] / "server/proto/open_inference_grpc.proto"
+PROTOS = Path(__file__).resolve().parents[2] / "server/proto"
+INFERENCE_PROTO = PROTOS / "open_inference_grpc.proto"
+OTLP_PROTO = PROTOS / "otlp_trace.proto"
 SERVICE = "inference.GRPCInferenceService"
 CORE_METHODS = {
     "ServerLive": ("ServerLiveRequest", "ServerLiveResponse"),
@@ -31,6 +34,7 @@ TRITONS_METHODS = {
         *(f"SystemSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
         *(f"CudaSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")),
         *(f"RepositoryModel{verb}" for verb in ("Load", "Unload")),
+        *("TraceSetting", "LogSettings"),
     )
 }
 STREAMING_METHODS = {"ModelStreamInfer": ("ModelInferRequest", "ModelStreamInferResponse")}
@@ -49,11 +53,11 @@ KSERVE_FIELDS = {("inference.ModelMetadataResponse", "properties")}
 FieldFacts = tuple[str, int, int, int, str, str]
 
 
-def compile_proto(folder: Path) -> descriptor_pb2.FileDescriptorProto:
+def compile_proto(proto: Path, folder: Path) -> descriptor_pb2.FileDescriptorProto:
     protoc = shutil.which("protoc")
     assert protoc is not None, "protoc is not on PATH: install protobuf-compiler"
     out = folder / "descriptors.pb"
-    command = [protoc, f"--proto_path={PROTO.parent}", f"--descriptor_set_out={out}", PROTO.name]
+    command = [protoc, f"--proto_path={proto.parent}", f"--descriptor_set_out={out}", proto.name]
     subprocess.run(command, check=True)
     files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
     assert len(files.file) == 1
@@ -64,8 +68,8 @@ def compile_proto(folder: Path) -> descriptor_pb2.FileDescriptorProto:
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The descriptor of our file, in a pool of its own."""
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(compile_proto(tmp_path_factory.mktemp("proto")))
-    return pool.FindFileByName(PROTO.name)
+    pool.Add(compile_proto(INFERENCE_PROTO, tmp_path_factory.mktemp("proto")))
+    return pool.FindFileByName(INFERENCE_PROTO.name)
 
 
 def messages_in(container: Any) -> Iterator[Any]:
@@ -156,3 +160,50 @@ def test_each_method_is_the_published_one(ours: Any, method: str) -> None:
     streams = (method in STREAMING_METHODS,) * 2
     assert (mine.client_streaming, mine.server_streaming) == streams
     assert (theirs.client_streaming, theirs.server_streaming) == streams
+
+
+@pytest.fixture(scope="module")
+def our_otlp(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(compile_proto(OTLP_PROTO, tmp_path_factory.mktemp("proto")))
+    return pool.FindFileByName(OTLP_PROTO.name)
+
+
+def fields_of(message: Any) -> dict[str, tuple[int, int, bool, str]]:
+    """By name: number, type, whether it is repeated, and the last name of its message type."""
+    return {
+        field.name: (
+            field.number,
+            field.type,
+            field.is_repeated,
+            field.message_type.name if field.message_type is not None else "",
+        )
+        for field in message.fields
+    }
+
+
+def test_every_message_of_a_trace_is_the_published_one_or_a_part_of_it(our_otlp: Any) -> None:
+    """Published, the messages are in several packages, which do not travel."""
+    request = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR
+    response = trace_service_pb2.ExportTraceServiceResponse.DESCRIPTOR
+    published: dict[str, Any] = {}
+    unseen = [request, response]
+    while unseen:
+        message = unseen.pop()
+        if message.name not in published:
+            published[message.name] = message
+            unseen += [f.message_type for f in message.fields if f.message_type is not None]
+    for name, message in our_otlp.message_types_by_name.items():
+        theirs = fields_of(published[name])
+        assert fields_of(message).items() <= theirs.items(), name
+        for enum in message.enum_types:
+            numbers = {value.name: value.number for value in enum.values}
+            published_enum = published[name].enum_types_by_name[enum.name]
+            assert numbers == {value.name: value.number for value in published_enum.values}
+
+
+def test_spans_are_sent_to_the_published_rpc(our_otlp: Any) -> None:
+    (service,) = our_otlp.services_by_name.values()
+    theirs = trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"]
+    assert service.full_name == theirs.full_name
+    assert [method.name for method in service.methods] == [m.name for m in theirs.methods]

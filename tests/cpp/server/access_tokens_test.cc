@@ -85,7 +85,9 @@ TEST(AccessTokensTest, EveryRpcButThoseOfProbesIsInAGroup) {
     const std::string name = service->method(i)->name();
     const std::optional<ApiGroup> group = GroupOf("/" + service->full_name() + "/" + name);
     open += group ? "" : name + " ";
-    EXPECT_EQ(group == ApiGroup::kModelControl, name.starts_with("Repository")) << name;
+    const bool is_control =
+        name.starts_with("Repository") || name.ends_with("Setting") || name.ends_with("Settings");
+    EXPECT_EQ(group == ApiGroup::kModelControl, is_control) << name;
     EXPECT_EQ(group == ApiGroup::kStatistics, name == "ModelStatistics") << name;
   }
   EXPECT_EQ(open, "ServerLive ServerReady ModelReady ServerMetadata ");

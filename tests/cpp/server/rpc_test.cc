@@ -101,7 +101,8 @@ TEST_F(RpcTest, ServerMetadataSaysNameVersionAndTheExtensionsThatAreThere) {
   EXPECT_EQ(response.name(), "torchdeploy");
   EXPECT_EQ(response.version(), kVersion);
   EXPECT_THAT(response.extensions(),
-              ElementsAre("model_configuration", "schedule_policy", "sequence", "statistics"));
+              ElementsAre("logging", "model_configuration", "schedule_policy", "sequence",
+                          "statistics", "trace"));
 }
 
 TEST_F(RpcTest, ModelMetadataIsTheManifests) {

@@ -16,6 +16,7 @@ import torch
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from own_models import RunningSum
+from trace_collector import collecting
 from tritonclient.utils import InferenceServerException, shared_memory
 
 from torchdeploy_pkg import Server, package
@@ -49,7 +50,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (models / "sums/config.yaml").write_text(
         "sequences: {id: sequence, start: start, end: end}\nwarmup_calls: 0"
     )
-    with Server(models, interpreters=2, allow_shared_memory=True, metrics_port=0) as started:
+    with (
+        collecting() as collector,
+        Server(
+            models,
+            interpreters=2,
+            allow_shared_memory=True,
+            metrics_port=0,
+            allow_settings=True,
+            otlp_endpoint=collector.endpoint,
+        ) as started,
+    ):
         yield started
 
 
@@ -62,6 +73,22 @@ def input_of(x: np.ndarray[Any, Any]) -> triton.InferInput:
     tensor = triton.InferInput("input", x.shape, "FP32")
     tensor.set_data_from_numpy(x)
     return tensor
+
+
+def test_tritonclient_reads_and_changes_what_is_traced_and_logged(url: str) -> None:
+    with triton.InferenceServerClient(url) as client:
+        before = client.get_trace_settings("relu", as_json=True)["settings"]
+        assert before["trace_level"]["value"] == ["TIMESTAMPS"]
+        changed = client.update_trace_settings("relu", {"trace_rate": "7"}, as_json=True)
+        assert changed["settings"]["trace_rate"]["value"] == ["7"]
+        cleared = client.update_trace_settings("relu", {"trace_rate": None}, as_json=True)
+        assert cleared["settings"] == before
+        assert client.update_log_settings({"log_error": False}).settings["log_error"] is not None
+        silent = client.get_log_settings(as_json=True)["settings"]
+        assert not silent["log_error"].get("bool_param")
+        client.update_log_settings({"log_error": True})
+        with pytest.raises(InferenceServerException, match="'trace_levle' is unknown"):
+            client.update_trace_settings("relu", {"trace_levle": "OFF"})
 
 
 def test_tritonclient_is_told_what_the_server_has(url: str) -> None:
