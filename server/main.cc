@@ -22,6 +22,8 @@
 #include "torchdeploy/process_exit.h"
 #include "torchdeploy/status.h"
 
+#include <sys/resource.h>
+
 namespace torchdeploy::server {
 namespace {
 
@@ -111,9 +113,19 @@ bool Drain(Server& server, const CommandLine& command_line) {
   return is_in_time;
 }
 
+// A connection is an open file, and the usual soft limit of 1024 is for programs that use select().
+void AllowManyConnections() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
 [[noreturn]] void Run(CommandLine command_line) {
   // A model that writes to a dead subprocess must not end the server.
   signal(SIGPIPE, SIG_IGN);
+  AllowManyConnections();
   const sigset_t signals = BlockSignals();
   const Log log(command_line.log_format, WriteLine);
   command_line.server.log = log;

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,6 @@ from torchdeploy_pkg.server_process import server_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -248,6 +248,19 @@ def test_metrics_are_served_over_http_and_failures_logged_as_json(
         "ValueError",
     )
     assert "raise ValueError" in entry["traceback"]
+
+
+def test_as_many_connections_are_taken_as_the_system_allows(archive: Path, tmp_path: Path) -> None:
+    command = server_command(archive, interpreters=1, port=0)
+    with (tmp_path / "log").open("w") as errors:
+        shell = ["bash", "-c", 'ulimit -Sn 200 && exec "$@"', "bash", *command]
+        with started(shell, errors) as (process, _):
+            limits = Path(f"/proc/{process.pid}/limits").read_text()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    match = re.search(r"Max open files +(\d+) +(\d+)", limits)
+    assert match is not None
+    assert match[1] == match[2] != "200"
 
 
 def test_a_drain_ends_in_its_time_and_says_so(archive: Path, tmp_path: Path) -> None:
