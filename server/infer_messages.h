@@ -1,48 +1,24 @@
-// Request and response of one inference, with lifetimes of their own.
+// The messages of an inference as gRPC carries them.
 #pragma once
 
 #include <memory>
-#include <utility>
 
 #include <grpcpp/grpcpp.h>
-
-#include "server/serving_gate.h"
 
 #include "open_inference_grpc.pb.h"
 
 namespace torchdeploy::server {
 
-// Input tensors are views of the request. A model may keep one beyond its call, so the request
-// lives as long as the last of them, not as long as the call.
-class InferMessages
-    : public grpc::MessageHolder<inference::ModelInferRequest, inference::ModelInferResponse> {
- public:
-  InferMessages() {
-    set_request(request_.get());
-    set_response(&response_);
-  }
-  // gRPC's: the call has ended.
-  void Release() override { delete this; }
+// Input tensors are views of the request, and a model may keep one beyond its call: so the request
+// lives as long as the last of them. Null for bytes that are none; tensors' bytes are copied.
+std::shared_ptr<const inference::ModelInferRequest> ReadRequest(const grpc::ByteBuffer& bytes);
 
-  [[nodiscard]] std::shared_ptr<const inference::ModelInferRequest> shared_request() const {
-    return request_;
-  }
+// What ReadRequest() could not read is answered so, in gRPC's own words.
+grpc::Status UnreadableRequest();
 
-  // Gives the pass back when the call has ended.
-  void Hold(std::unique_ptr<ServingGate::Pass> pass) { pass_ = std::move(pass); }
-
- private:
-  std::unique_ptr<ServingGate::Pass> pass_;
-  std::shared_ptr<inference::ModelInferRequest> request_ =
-      std::make_shared<inference::ModelInferRequest>();
-  inference::ModelInferResponse response_;
-};
-
-class InferMessageAllocator
-    : public grpc::MessageAllocator<inference::ModelInferRequest, inference::ModelInferResponse> {
- public:
-  // Owned by the call until gRPC calls Release().
-  InferMessages* AllocateMessages() override { return std::make_unique<InferMessages>().release(); }
-};
+// The response as it is sent. Large contents are not copied: the response lives until gRPC has sent
+// them. REQUIRES: nobody changes it any more.
+grpc::ByteBuffer BytesOf(const std::shared_ptr<inference::ModelInferResponse>& response);
+grpc::ByteBuffer BytesOf(const std::shared_ptr<inference::ModelStreamInferResponse>& response);
 
 }  // namespace torchdeploy::server

@@ -46,12 +46,12 @@ Inference::Inference(std::shared_ptr<const inference::ModelInferRequest> request
                      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
                      Surroundings surroundings, Done done)
     : request_(std::move(request)),
-      response_(response),
       model_(std::move(model)),
       surroundings_(std::move(surroundings)),
       done_(std::move(done)),
       trace_(surroundings_.tracer.Begin(model_->name, surroundings_.caller)),
-      manifest_(&model_->manifest) {}
+      manifest_(&model_->manifest),
+      response_(response) {}
 
 void Inference::Begin() {
   const Result<RequestQueue::Ticket> ticket = Submit();
@@ -70,7 +70,7 @@ void Inference::Begin() {
   }
 }
 
-void Inference::Next() {
+void Inference::Next(inference::ModelInferResponse* response) {
   std::shared_ptr<ModelStream> stream;
   std::optional<Status> early_end;
   {
@@ -80,6 +80,7 @@ void Inference::Next() {
     }
     stream = stream_;
     early_end = early_end_;
+    response_ = response;
   }
   if (early_end.has_value()) {
     AnswerItem(*early_end);

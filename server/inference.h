@@ -50,16 +50,16 @@ class Inference : public std::enable_shared_from_this<Inference> {
   // come within Begin(), Next() or EndEarly().
   using Done = std::function<void(const Status&, Part)>;
 
-  // `response` lives until `done` has been called for the last time.
+  // `response` lives until `done` has been called, and is empty.
   Inference(std::shared_ptr<const inference::ModelInferRequest> request,
             inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
             Surroundings surroundings, Done done);
 
   // Once. `done` is called exactly once, unless the model yields.
   void Begin();
-  // Once for each kItem, when the response has been used, and is empty again: `done` is called
-  // exactly once more.
-  void Next();
+  // Once for each kItem, with another, empty response, which lives on as the first does: `done` is
+  // called exactly once more.
+  void Next(inference::ModelInferResponse* response);
   // Also before Begin(), on another thread. Nothing when there is an answer and nothing follows.
   void EndEarly(const Status& status);
 
@@ -79,7 +79,6 @@ class Inference : public std::enable_shared_from_this<Inference> {
   void EncodeHead();
 
   const std::shared_ptr<const inference::ModelInferRequest> request_;
-  inference::ModelInferResponse* const response_;
   const std::shared_ptr<const Model> model_;
   const Surroundings surroundings_;
   const Done done_;
@@ -88,8 +87,9 @@ class Inference : public std::enable_shared_from_this<Inference> {
 
   // Of the model, or of its method that is asked for. Constant once it is in the queue.
   const std::optional<Manifest>* manifest_;
-  OutputSlices output_slices_;  // Constant once it is in the queue.
-  RequestTimes times_;          // Of the call that was answered first.
+  OutputSlices output_slices_;               // Constant once it is in the queue.
+  RequestTimes times_;                       // Of the call that was answered first.
+  inference::ModelInferResponse* response_;  // Of whoever answers next.
 
   std::mutex mutex_;
   // Guarded by mutex_.

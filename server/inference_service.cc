@@ -62,9 +62,7 @@ InferenceService::InferenceService(const ModelRegistry& registry, Tracer& tracer
       allow_settings_(options.allow_settings),
       gate_(options.most_bytes_in_flight),
       regions_(options.allow_shared_memory ? "" : kSharedMemoryIsOff),
-      none_for_others_(kSharedMemoryIsLocal) {
-  SetMessageAllocatorFor_ModelInfer(&allocator_);
-}
+      none_for_others_(kSharedMemoryIsLocal) {}
 
 void InferenceService::Open(ModelControl& control) {
   control_ = &control;
@@ -168,26 +166,30 @@ grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
 }
 
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
-                                                       const inference::ModelInferRequest* request,
-                                                       inference::ModelInferResponse* response) {
-  Result<Admission> admission = Admit(*request);
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
+  const std::shared_ptr<const inference::ModelInferRequest> message = ReadRequest(*request);
+  if (message == nullptr) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(UnreadableRequest());
+    return reactor;
+  }
+  Result<Admission> admission = Admit(*message);
   if (!admission.ok()) {
     return FinishWith(context, admission.status());
   }
   if (const std::optional<Manifest>& manifest = admission->model->manifest;
-      manifest && manifest->yields && !request->parameters().contains(kMethodParameter)) {
-    return FinishWith(context, {Code::kUnimplemented, "model '" + request->model_name() +
+      manifest && manifest->yields && !message->parameters().contains(kMethodParameter)) {
+    return FinishWith(context, {Code::kUnimplemented, "model '" + message->model_name() +
                                                           "' yields its answers: ask for them by "
                                                           "ModelStreamInfer"});
   }
-  auto* messages = static_cast<InferMessages*>(context->GetRpcAllocatorState());
-  messages->Hold(std::move(admission->pass));
-  return UnaryInfer::Begin(context, messages->shared_request(), response,
-                           std::move(admission->model), SurroundingsOf(*context));
+  return UnaryInfer::Begin(context, message, response, *std::move(admission),
+                           SurroundingsOf(*context));
 }
 
-grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-InferenceService::ModelStreamInfer(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(
+    grpc::CallbackServerContext* context) {
   return StreamInfer::Begin(
       context, [this](const inference::ModelInferRequest& request) { return Admit(request); },
       SurroundingsOf(*context));

@@ -8,24 +8,24 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "server/infer_messages.h"
 #include "server/inference.h"
 #include "server/log.h"
 #include "server/model_control.h"
 #include "server/model_registry.h"
+#include "server/service_base.h"
 #include "server/serving_gate.h"
 #include "server/shared_memory_regions.h"
 #include "server/stream_infer.h"
 #include "server/tracer.h"
 #include "torchdeploy/status.h"
 
-#include "open_inference_grpc.grpc.pb.h"
+#include "open_inference_grpc.pb.h"
 
 namespace torchdeploy::server {
 
 // Decodes, asks the registry or the runtime, encodes; has no queue and no thread of its own.
 // Source: the protocol, /docs/protocol.md for what is decided where it is silent.
-class InferenceService final : public inference::GRPCInferenceService::CallbackService {
+class InferenceService final : public ServiceBase {
  public:
   struct Options {
     bool allow_shared_memory = false;
@@ -62,10 +62,10 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
                                           const inference::ModelMetadataRequest* request,
                                           inference::ModelMetadataResponse* response) override;
   grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
-                                       const inference::ModelInferRequest* request,
-                                       inference::ModelInferResponse* response) override;
-  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-  ModelStreamInfer(grpc::CallbackServerContext* context) override;
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ModelStreamInfer(
+      grpc::CallbackServerContext* context) override;
 
   // Triton's.
   grpc::ServerUnaryReactor* SystemSharedMemoryStatus(
@@ -137,7 +137,6 @@ class InferenceService final : public inference::GRPCInferenceService::CallbackS
   std::atomic<ModelControl*> control_ = nullptr;
   SharedMemoryRegions regions_;
   SharedMemoryRegions none_for_others_;
-  InferMessageAllocator allocator_;
 };
 
 }  // namespace torchdeploy::server

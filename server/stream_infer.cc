@@ -9,6 +9,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/infer_messages.h"
 #include "server/inference.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
@@ -54,6 +55,10 @@ void Complete(const inference::ModelInferRequest& request, const Status& status,
   (*infer_response->mutable_parameters())[kIsFinalResponse].set_bool_param(is_final);
 }
 
+std::shared_ptr<inference::ModelStreamInferResponse> NewResponse() {
+  return std::make_shared<inference::ModelStreamInferResponse>();
+}
+
 }  // namespace
 
 StreamInfer* StreamInfer::Begin(grpc::CallbackServerContext* context, Admit admit,
@@ -75,10 +80,14 @@ StreamInfer::StreamInfer(grpc::CallbackServerContext* context, Admit admit,
 
 void StreamInfer::OnReadDone(bool ok) {
   const std::shared_ptr<StreamInfer> self = shared_from_this();
-  std::shared_ptr<Exchange> exchange;
+  const auto exchange = std::make_shared<Exchange>();
+  exchange->request = ok ? ReadRequest(incoming_) : nullptr;
+  if (ok && exchange->request == nullptr) {
+    EndAllWith(UnreadableRequest());
+  }
   {
     const std::lock_guard lock(mutex_);
-    exchange = std::exchange(incoming_, nullptr);
+    is_reading_ = false;
     is_at_end_ = !ok;
     if (!ok || end_.has_value()) {
       Proceed();
@@ -100,7 +109,7 @@ void StreamInfer::Run(const std::shared_ptr<Exchange>& exchange) {
     return;
   }
   const auto inference = std::make_shared<Inference>(
-      exchange->request, exchange->response.mutable_infer_response(), std::move(admission->model),
+      exchange->request, exchange->response->mutable_infer_response(), std::move(admission->model),
       surroundings_,
       [self = shared_from_this(), exchange](const Status& status, Inference::Part part) {
         self->Answer(exchange, status, part);
@@ -123,9 +132,8 @@ void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status
   {
     const std::lock_guard lock(mutex_);
     const bool is_written = part != Inference::Part::kEnd || WantsEmptyEnd(*exchange->request);
-    if (!end_.has_value()) {
-      Complete(*exchange->request, status, part != Inference::Part::kItem, exchange->response);
-    }
+    const auto response = std::exchange(exchange->response, NewResponse());
+    Complete(*exchange->request, status, part != Inference::Part::kItem, *response);
     if (part != Inference::Part::kItem) {
       over = std::exchange(exchange->inference, nullptr);  // It holds this exchange.
       exchange->request = nullptr;
@@ -136,8 +144,8 @@ void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status
       end_ = ToGrpcStatus(status, context_);
       ends_all = true;
     } else if (!end_.has_value() && is_written) {
-      unread_bytes_ += exchange->response.ByteSizeLong();
-      answered_.push_back(exchange);
+      answered_.push_back({exchange, BytesOf(response)});
+      unread_bytes_ += answered_.back().bytes.Length();
     }
     Proceed();
   }
@@ -148,14 +156,15 @@ void StreamInfer::Answer(const std::shared_ptr<Exchange>& exchange, const Status
 
 void StreamInfer::OnWriteDone(bool ok) {
   std::shared_ptr<Inference> written;
+  inference::ModelInferResponse* next = nullptr;
   {
     const std::lock_guard lock(mutex_);
     is_writing_ = false;
-    Exchange& exchange = *answered_.front();
-    unread_bytes_ -= exchange.response.ByteSizeLong();
+    const Exchange& exchange = *answered_.front().exchange;
+    unread_bytes_ -= answered_.front().bytes.Length();
     // Of an exchange that is over there is none.
     written = exchange.inference;
-    exchange.response.mutable_infer_response()->Clear();
+    next = exchange.response->mutable_infer_response();
     answered_.pop_front();
     if (ok) {
       Proceed();
@@ -164,15 +173,19 @@ void StreamInfer::OnWriteDone(bool ok) {
   if (!ok) {
     OnCancel();
   } else if (written != nullptr) {
-    written->Next();
+    written->Next(next);
   }
 }
 
 void StreamInfer::OnCancel() {
+  EndAllWith(grpc::Status::CANCELLED);
+}
+
+void StreamInfer::EndAllWith(const grpc::Status& status) {
   {
     const std::lock_guard lock(mutex_);
     answered_.resize(is_writing_ ? 1 : 0);
-    end_ = end_.value_or(grpc::Status::CANCELLED);
+    end_ = end_.value_or(status);
     Proceed();
   }
   EndRunning();
@@ -209,14 +222,14 @@ void StreamInfer::OnDone() {
 void StreamInfer::Proceed() {
   if (!is_writing_ && !answered_.empty()) {
     is_writing_ = true;
-    StartWrite(&answered_.front()->response);
+    StartWrite(&answered_.front().bytes);
   }
   if (IsOver()) {
     is_finished_ = true;
     Finish(end_.value_or(grpc::Status::OK));
   } else if (MayRead()) {
-    incoming_ = std::make_shared<Exchange>();
-    StartRead(incoming_->request.get());
+    is_reading_ = true;
+    StartRead(&incoming_);
   }
 }
 
@@ -226,7 +239,7 @@ bool StreamInfer::IsOver() const {
 }
 
 bool StreamInfer::MayRead() const {
-  return incoming_ == nullptr && !is_beginning_ && !is_at_end_ && !end_.has_value() &&
+  return !is_reading_ && !is_beginning_ && !is_at_end_ && !end_.has_value() &&
          running_.size() + answered_.size() < kMostExchanges && unread_bytes_ < kMostUnreadBytes;
 }
 

@@ -11,8 +11,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/admission.h"
 #include "server/inference.h"
-#include "server/model_registry.h"
 #include "server/serving_gate.h"
 #include "torchdeploy/status.h"
 
@@ -20,20 +20,13 @@
 
 namespace torchdeploy::server {
 
-// An inference that is let in.
-struct Admission {
-  std::unique_ptr<ServingGate::Pass> pass;
-  std::shared_ptr<const Model> model;
-};
-
 // Requests are queued in their order and run beside each other; each is answered as soon as it can
 // be, whatever came before it, with its id, and if its model yields more than once: an item is
 // asked for when the one before it is written. An error is an answer, too (`error_message`), unless
 // the client's metadata has "triton_grpc_error: true": then the first one ends the stream. A client
 // that does not read its answers is not read from either. When it gives up, all that it has asked
 // for ends.
-class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRequest,
-                                                         inference::ModelStreamInferResponse>,
+class StreamInfer final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                           public std::enable_shared_from_this<StreamInfer> {
  public:
   using Admit = std::function<Result<Admission>(const inference::ModelInferRequest&)>;
@@ -52,17 +45,26 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
  private:
   // A request and its answer.
   struct Exchange {
-    std::shared_ptr<inference::ModelInferRequest> request =
-        std::make_shared<inference::ModelInferRequest>();
-    inference::ModelStreamInferResponse response;
+    std::shared_ptr<const inference::ModelInferRequest> request;
+    // Another one for each answer: gRPC may still be sending the one before it.
+    std::shared_ptr<inference::ModelStreamInferResponse> response =
+        std::make_shared<inference::ModelStreamInferResponse>();
     // Until the answer is written.
     std::unique_ptr<ServingGate::Pass> pass;
     std::shared_ptr<Inference> inference;  // None when it is not let in.
   };
 
+  // An answer that is not written.
+  struct Unwritten {
+    std::shared_ptr<Exchange> exchange;
+    grpc::ByteBuffer bytes;
+  };
+
   void Run(const std::shared_ptr<Exchange>& exchange);
   void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status,
               Inference::Part part);
+  // Drops the answers that are not written.
+  void EndAllWith(const grpc::Status& status);
   // Each then answers.
   void EndRunning();
   void EndEarly(const Exchange& exchange);
@@ -80,11 +82,12 @@ class StreamInfer final : public grpc::ServerBidiReactor<inference::ModelInferRe
 
   std::mutex mutex_;
   // Guarded by mutex_.
-  std::shared_ptr<StreamInfer> self_;   // Until gRPC is done with it.
-  std::shared_ptr<Exchange> incoming_;  // What is being read; none when nothing is.
+  std::shared_ptr<StreamInfer> self_;  // Until gRPC is done with it.
+  grpc::ByteBuffer incoming_;          // What is being read, if is_reading_.
+  bool is_reading_ = false;
   std::set<std::shared_ptr<Exchange>> running_;
-  std::deque<std::shared_ptr<Exchange>> answered_;  // The first is being written if is_writing_.
-  size_t unread_bytes_ = 0;                         // Of answered_.
+  std::deque<Unwritten> answered_;  // The first is being written if is_writing_.
+  size_t unread_bytes_ = 0;         // Of answered_.
   bool is_writing_ = false;
   bool is_beginning_ = false;  // A request that was read; requests are queued in their order.
   bool is_at_end_ = false;     // The client sends nothing more.

@@ -6,8 +6,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/admission.h"
+#include "server/infer_messages.h"
 #include "server/inference.h"
-#include "server/model_registry.h"
 #include "server/status_mapping.h"
 #include "torchdeploy/status.h"
 
@@ -17,13 +18,19 @@ namespace torchdeploy::server {
 
 grpc::ServerUnaryReactor* UnaryInfer::Begin(
     grpc::CallbackServerContext* context,
-    std::shared_ptr<const inference::ModelInferRequest> request,
-    inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-    Surroundings surroundings) {
+    std::shared_ptr<const inference::ModelInferRequest> request, grpc::ByteBuffer* response,
+    Admission admission, Surroundings surroundings) {
   auto call = std::make_unique<UnaryInfer>();
+  call->pass_ = std::move(admission.pass);
+  auto message = std::make_shared<inference::ModelInferResponse>();
+  auto* const encoded = message.get();
   const auto inference = std::make_shared<Inference>(
-      std::move(request), response, std::move(model), std::move(surroundings),
-      [reactor = call.get(), context](const Status& status, Inference::Part /*only*/) {
+      std::move(request), encoded, std::move(admission.model), std::move(surroundings),
+      [reactor = call.get(), context, response, message = std::move(message)](
+          const Status& status, Inference::Part /*only*/) {
+        if (status.ok()) {
+          *response = BytesOf(message);
+        }
         reactor->Finish(ToGrpcStatus(status, context));
       });
   {

@@ -6,9 +6,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/admission.h"
 #include "server/inference.h"
-#include "server/model_registry.h"
-#include "torchdeploy/status.h"
+#include "server/serving_gate.h"
 
 #include "open_inference_grpc.pb.h"
 
@@ -21,14 +21,14 @@ class UnaryInfer final : public grpc::ServerUnaryReactor {
   // nothing here.
   static grpc::ServerUnaryReactor* Begin(
       grpc::CallbackServerContext* context,
-      std::shared_ptr<const inference::ModelInferRequest> request,
-      inference::ModelInferResponse* response, std::shared_ptr<const Model> model,
-      Surroundings surroundings);
+      std::shared_ptr<const inference::ModelInferRequest> request, grpc::ByteBuffer* response,
+      Admission admission, Surroundings surroundings);
 
   void OnCancel() override;
   void OnDone() override;
 
  private:
+  std::unique_ptr<ServingGate::Pass> pass_;
   std::mutex mutex_;
   std::shared_ptr<Inference> inference_;  // Guarded by mutex_.
 };

@@ -1,7 +1,6 @@
 // The handle of a pool of interpreters.
 #include "torchdeploy/interpreter_manager.h"
 
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "runtime/src/pool.h"
 #include "runtime/src/session_state.h"
 #include "torchdeploy/interpreter_session.h"
+#include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/options.h"
 #include "torchdeploy/package.h"
