@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "server/interpreter_pools.h"
 #include "server/model_registry.h"
@@ -112,12 +113,10 @@ Status WarmUp(const Package& package, const ReplicatedObj& entry, int64_t calls)
 
 // Asks the replicas for what the settings say of their calls.
 Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
-  if (!settings.inference_mode && !settings.torch_compile) {
+  const std::vector<std::string>& devices = settings.devices;
+  if (devices.empty() && !settings.inference_mode && !settings.torch_compile) {
     return {};
   }
-  const Kwargs wishes = {
-      {"inference_mode", Value(settings.inference_mode)},
-      {"torch_compile", settings.torch_compile ? Value(*settings.torch_compile) : Value(None())}};
   for (size_t slot = 0; slot < entry.num_interpreters(); ++slot) {
     const Result<InterpreterSession> session = entry.AcquireSession(slot);
     if (!session.ok()) {
@@ -126,8 +125,13 @@ Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
     const Result<Obj> method = session->self().Attribute("configure");
     if (!method.ok()) {
       return {Code::kFailedPrecondition,
-              "inference_mode and torch_compile are for archives of torchdeploy_pkg from 0.1.0 on"};
+              "device, inference_mode and torch_compile are for archives of torchdeploy_pkg from "
+              "0.1.0 on"};
     }
+    const Kwargs wishes = {
+        {"device", devices.empty() ? Value(None()) : Value(devices[slot % devices.size()])},
+        {"inference_mode", Value(settings.inference_mode)},
+        {"torch_compile", settings.torch_compile ? Value(*settings.torch_compile) : Value(None())}};
     if (const Status status = method->Call({}, wishes).status(); !status.ok()) {
       return status;
     }

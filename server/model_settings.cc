@@ -297,6 +297,21 @@ void ReadVersions(const YAML::Node& node, const std::string& place, VersionPolic
   }
 }
 
+std::vector<std::string> ReadDevices(const YAML::Node& node, const std::string& place) {
+  constexpr const char* kExpected = "a device, such as cuda:0, or a list of some";
+  std::vector<std::string> devices;
+  if (node.IsScalar()) {
+    devices.push_back(node.Scalar());
+  }
+  for (size_t i = 0; node.IsSequence() && i < node.size(); ++i) {
+    devices.push_back(ReadScalar(node[i], place, kExpected));
+  }
+  if (devices.empty() || std::find(devices.begin(), devices.end(), "") != devices.end()) {
+    throw Refusal(place + " is " + YAML::Dump(node) + "; " + kExpected + " is expected");
+  }
+  return devices;
+}
+
 Readers AllReaders(ModelSettings& settings) {
   return {
       {"batching",
@@ -324,6 +339,10 @@ Readers AllReaders(ModelSettings& settings) {
       {"interpreters",
        [&](const YAML::Node& value, const std::string& place) {
          settings.interpreters = ReadNumber(value, place, 1, kMostInterpreters);
+       }},
+      {"device",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.devices = ReadDevices(value, place);
        }},
       {"inference_mode",
        [&](const YAML::Node& value, const std::string& place) {

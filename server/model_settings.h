@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/padding_settings.h"
 #include "server/request_queue.h"
@@ -21,6 +22,7 @@ struct ModelSettings {
   int64_t warmup_calls = 1;
   int64_t interpreters = 0;      // For itself; 0: it shares those of the server.
   int64_t intra_op_threads = 0;  // Of interpreters for itself; 0: cores / interpreters.
+  std::vector<std::string> devices = {};  // Of the replicas, in turn; none: as the model says.
   bool inference_mode = false;
   std::string traceparent = {};            // The input that gets it; empty: none.
   std::optional<Dict> torch_compile = {};  // Its arguments, by name.

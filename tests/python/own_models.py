@@ -322,3 +322,14 @@ class Modes(nn.Module):
             "inference": torch.tensor(inference),
             "compiled": torch.tensor(compiled),
         }
+
+
+class Placed(nn.Module):
+    """Says on which kind of device it is, and what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> dict[str, list[str]]:
+        return {"places": [self.weight.device.type, x.device.type]}

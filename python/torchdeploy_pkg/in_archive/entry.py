@@ -77,6 +77,18 @@ def names_of_tensors(args: tuple[Any, ...]) -> "tuple[str, ...] | None":
     return names if len(names) == len(args) else None
 
 
+def leaves(template: Any) -> "Iterator[Leaf]":
+    """Each Leaf of a tree of lists, tuples and dicts."""
+    if isinstance(template, Leaf):
+        yield template
+    elif isinstance(template, dict):
+        for item in template.values():
+            yield from leaves(item)
+    elif isinstance(template, (list, tuple)):
+        for item in template:
+            yield from leaves(item)
+
+
 def fill(template: Any, inputs: dict[str, Any]) -> Any:
     """A copy of a tree of lists, tuples and dicts, each Leaf replaced by its input."""
     if isinstance(template, Leaf):
@@ -200,12 +212,14 @@ class Entry:
         outputs: Names and datatypes of the parts of the result that are served; None for all.
         method: The target's method that is called; "" for the target itself.
         inference_mode: Whether calls run in torch's inference mode.
+        accelerator: Where the server has put the model; None for a CPU, or where it was packaged.
 
     The entry of each other method of the target is an attribute of this one, METHOD_PREFIX
     before its name.
     """
 
     inference_mode = False
+    accelerator: "torch.device | None" = None
 
     def __init__(
         self,
@@ -223,23 +237,51 @@ class Entry:
         self._tensors = None if kwargs else names_of_tensors(args)
 
     def configure(
-        self, *, inference_mode: bool = False, torch_compile: "dict[str, Any] | None" = None
+        self,
+        *,
+        device: "str | None" = None,
+        inference_mode: bool = False,
+        torch_compile: "dict[str, Any] | None" = None,
     ) -> None:
         """What the server's settings ask of the model, before it is called.
 
         Args:
+            device: Where the model and its inputs are; None for where they were packaged.
             inference_mode: Whether calls run in torch's inference mode.
             torch_compile: Arguments of torch.compile; None for a model as it is.
         """
         self.inference_mode = inference_mode
-        if torch_compile is None:
-            return
+        if device is not None:
+            self._move(device)
+        if torch_compile is not None:
+            self._module("torch_compile").compile(**torch_compile)
+
+    def _module(self, wish: str) -> torch.nn.Module:
         if not isinstance(self.target, torch.nn.Module):
-            msg = (
-                f"torch_compile takes a torch.nn.Module, and this is a {type(self.target).__name__}"
-            )
+            msg = f"{wish} takes a torch.nn.Module, and this is a {type(self.target).__name__}"
             raise TypeError(msg)
-        self.target.compile(**torch_compile)
+        return self.target
+
+    def _move(self, device: str) -> None:
+        module = self._module("device")
+        try:
+            place = torch.device(device)
+            torch.empty(0, device=place)  # Whether there is one, also for a model without weights.
+            module.to(place)
+        except (RuntimeError, AssertionError, NotImplementedError) as exc:
+            msg = f"device {device!r}: {exc}"
+            raise RuntimeError(msg) from exc
+        methods = [value for key, value in vars(self).items() if key.startswith(METHOD_PREFIX)]
+        for entry in (self, *methods):
+            entry._send_inputs_to(place)
+
+    def _send_inputs_to(self, device: torch.device) -> None:
+        accelerator = torch.accelerator.current_accelerator()
+        if accelerator is not None and accelerator.type == device.type:
+            self.accelerator = device
+        for leaf in leaves((self.args, self.kwargs)):
+            leaf.device = str(device)
+        self._tensors = None if self.kwargs else names_of_tensors(self.args)
 
     def call_target(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Every part of the target's result, by name, as the target gave it."""
@@ -251,6 +293,9 @@ class Entry:
                 result = target(*fill(self.args, inputs), **fill(self.kwargs, inputs))
             else:
                 result = target(*map(inputs.__getitem__, self._tensors))
+        if self.accelerator is not None:
+            # What fails there later than its call is to be this call's error, not the next one's.
+            torch.accelerator.synchronize(self.accelerator)
         return dict(flatten(result))
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:

@@ -115,6 +115,16 @@ torch_compile:
   }
 }
 
+TEST_F(ModelSettingsTest, DevicesAreOneOrAList) {
+  ASSERT_TRUE(Read("device: cuda:1").ok());
+  EXPECT_THAT(settings_.devices, ElementsAre("cuda:1"));
+  ASSERT_TRUE(Read("device: [cuda:0, cuda:1]").ok());
+  EXPECT_THAT(settings_.devices, ElementsAre("cuda:0", "cuda:1"));
+  for (const char* text : {"device:", "device: []", "device: ['']", "device: {cuda: 0}"}) {
+    EXPECT_THAT(Read(text).message(), HasSubstr("cuda:0, or a list")) << text;
+  }
+}
+
 TEST_F(ModelSettingsTest, WhatIsNotSaidStaysAsItWas) {
   settings_.queue.most_waiting = 7;
   EXPECT_TRUE(Read("").ok());

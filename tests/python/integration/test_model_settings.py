@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 import tritonclient.grpc as triton
-from own_models import Modes
+from own_models import Modes, Placed
 from tritonclient.utils import InferenceServerException
 
 from torchdeploy_pkg import Client, Server, package
@@ -36,13 +37,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ("compiled", "torch_compile: {backend: aot_eager, fullgraph: true}"),
     ):
         add(models, name, settings)
+    # A device that is in every torch, and none of whose numbers can be asked for.
+    placed = models / "placed/1/model.pt"
+    package(Placed().eval(), placed, name="placed", example_inputs=torch.ones(1, 2))
+    (models / "placed/config.yaml").write_text("{device: [cpu, meta], warmup_calls: 0}")
+    add(models, "absent", "device: cuda:0")
     add(models, "handled", "torch_compile: {backend: aot_eager}", handler=AddsOne)
     add(models, "mistaken", "torch_compile: {backend: unheard_of}")
     with Server(
         models,
         interpreters=2,
         model_control="explicit",
-        load_model=["plain", "inference", "compiled"],
+        load_model=["plain", "inference", "compiled", "placed"],
     ) as started:
         yield started
 
@@ -68,10 +74,29 @@ def test_a_model_runs_as_its_settings_say(
             assert (bool(answer["inference"]), bool(answer["compiled"])) == (inference, compiled)
 
 
+def test_interpreters_take_the_devices_in_turn(server: Server) -> None:
+    x = np.ones((1, 2), np.float32)
+
+    def places(_: int) -> tuple[str, ...]:
+        with Client(server.url) as client:
+            answer = client.infer("placed", {"x": x})["places"]
+        return tuple(place.decode() for place in answer)
+
+    with ThreadPoolExecutor(8) as threads:
+        seen = set(threads.map(places, range(100)))
+    assert seen == {("cpu", "cpu"), ("meta", "meta")}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
 @pytest.mark.parametrize(
-    ("model", "why"), [("handled", "torch.nn.Module"), ("mistaken", "unheard_of")]
+    ("model", "why"),
+    [
+        ("handled", "torch.nn.Module"),
+        ("mistaken", "unheard_of"),
+        ("absent", "device 'cuda:0': .*CUDA"),
+    ],
 )
-def test_what_cannot_be_compiled_is_not_loaded(server: Server, model: str, why: str) -> None:
+def test_what_cannot_be_had_is_not_loaded(server: Server, model: str, why: str) -> None:
     with (
         triton.InferenceServerClient(server.url) as client,
         pytest.raises(InferenceServerException, match=why),
