@@ -8,6 +8,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/admission.h"
 #include "server/infer_messages.h"
 #include "server/inference.h"
 #include "server/log.h"

@@ -340,10 +340,8 @@ Readers AllReaders(ModelSettings& settings) {
        [&](const YAML::Node& value, const std::string& place) {
          settings.interpreters = ReadNumber(value, place, 1, kMostInterpreters);
        }},
-      {"device",
-       [&](const YAML::Node& value, const std::string& place) {
-         settings.devices = ReadDevices(value, place);
-       }},
+      {"device", [&](const YAML::Node& value,
+                     const std::string& place) { settings.devices = ReadDevices(value, place); }},
       {"inference_mode",
        [&](const YAML::Node& value, const std::string& place) {
          settings.inference_mode = ReadBoolean(value, place);

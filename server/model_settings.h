@@ -20,8 +20,8 @@ struct ModelSettings {
   VersionPolicy versions = {};
   // Of the archive's example in each interpreter, before the model is served.
   int64_t warmup_calls = 1;
-  int64_t interpreters = 0;      // For itself; 0: it shares those of the server.
-  int64_t intra_op_threads = 0;  // Of interpreters for itself; 0: cores / interpreters.
+  int64_t interpreters = 0;               // For itself; 0: it shares those of the server.
+  int64_t intra_op_threads = 0;           // Of interpreters for itself; 0: cores / interpreters.
   std::vector<std::string> devices = {};  // Of the replicas, in turn; none: as the model says.
   bool inference_mode = false;
   std::string traceparent = {};            // The input that gets it; empty: none.

@@ -21,7 +21,7 @@
 #include "server/version.h"
 #include "torchdeploy/status.h"
 
-#include "otlp_trace.grpc.pb.h"
+#include "otlp_trace.pb.h"
 
 namespace torchdeploy::server {
 
@@ -164,7 +164,7 @@ grpc::Status OtlpExporter::Send(std::vector<Span> spans) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kSendTimeout);
   otlp::ExportTraceServiceResponse response;
-  const grpc::Status status = stub_->Export(&context, request, &response);
+  grpc::Status status = stub_->Export(&context, request, &response);
   if (status.ok() && response.partial_success().rejected_spans() > 0) {
     return {grpc::StatusCode::INVALID_ARGUMENT,
             "it rejects some: " + response.partial_success().error_message()};

@@ -14,7 +14,7 @@
 
 namespace torchdeploy::server {
 
-using Span = opentelemetry::proto::collector::trace::v1::Span;
+using opentelemetry::proto::collector::trace::v1::Span;
 
 // A request that was answered.
 struct TracedRequest {

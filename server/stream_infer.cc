@@ -9,6 +9,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/admission.h"
 #include "server/infer_messages.h"
 #include "server/inference.h"
 #include "server/status_mapping.h"

@@ -14,6 +14,7 @@
 #include "server/hex.h"
 
 #include <sys/random.h>
+#include <sys/types.h>
 
 namespace torchdeploy::server {
 
