@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 
 #include "open_inference_grpc.pb.h"
 #include <google/protobuf/io/coded_stream.h>
@@ -97,16 +97,19 @@ class Pieces {
 
 }  // namespace
 
-std::shared_ptr<const ModelInferRequest> ReadRequest(const grpc::ByteBuffer& bytes) {
-  grpc::ByteBuffer read = bytes;  // Which reading empties; its memory is shared.
+std::shared_ptr<const ModelInferRequest> ReadRequest(grpc::ByteBuffer& bytes) {
   auto request = std::make_shared<ModelInferRequest>();
-  const grpc::Status status =
-      grpc::SerializationTraits<ModelInferRequest>::Deserialize(&read, request.get());
-  return status.ok() ? std::move(request) : nullptr;
+  bool is_read = false;
+  {
+    grpc::ProtoBufferReader reader(&bytes);
+    is_read = reader.status().ok() && request->ParseFromZeroCopyStream(&reader);
+  }
+  bytes.Clear();
+  return is_read ? std::move(request) : nullptr;
 }
 
 grpc::Status UnreadableRequest() {
-  return {grpc::StatusCode::INTERNAL, "Failed to parse the request: it is no ModelInferRequest"};
+  return {grpc::StatusCode::INVALID_ARGUMENT, "the message is no ModelInferRequest"};
 }
 
 grpc::ByteBuffer BytesOf(const std::shared_ptr<ModelInferResponse>& response) {

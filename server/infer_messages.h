@@ -10,10 +10,11 @@
 namespace torchdeploy::server {
 
 // Input tensors are views of the request, and a model may keep one beyond its call: so the request
-// lives as long as the last of them. Null for bytes that are none; tensors' bytes are copied.
-std::shared_ptr<const inference::ModelInferRequest> ReadRequest(const grpc::ByteBuffer& bytes);
+// lives as long as the last of them. Null for bytes that are none. Empties `bytes`: a request that
+// waits is in memory once.
+std::shared_ptr<const inference::ModelInferRequest> ReadRequest(grpc::ByteBuffer& bytes);
 
-// What ReadRequest() could not read is answered so, in gRPC's own words.
+// What ReadRequest() could not read is answered so.
 grpc::Status UnreadableRequest();
 
 // The response as it is sent. Large contents are not copied: the response lives until gRPC has sent

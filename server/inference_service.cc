@@ -169,7 +169,9 @@ grpc::ServerUnaryReactor* InferenceService::ModelMetadata(
 grpc::ServerUnaryReactor* InferenceService::ModelInfer(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request,
                                                        grpc::ByteBuffer* response) {
-  const std::shared_ptr<const inference::ModelInferRequest> message = ReadRequest(*request);
+  // gRPC made it, not const, and would keep it to the end of the call.
+  const std::shared_ptr<const inference::ModelInferRequest> message =
+      ReadRequest(const_cast<grpc::ByteBuffer&>(*request));
   if (message == nullptr) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(UnreadableRequest());

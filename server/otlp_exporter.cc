@@ -100,7 +100,7 @@ OtlpExporter::OtlpExporter(std::string endpoint, Log log,
                            const std::shared_ptr<grpc::Channel>& channel)
     : endpoint_(std::move(endpoint)), log_(std::move(log)), stub_(Service::NewStub(channel)) {}
 
-OtlpExporter::~OtlpExporter() {
+void OtlpExporter::Close() {
   {
     const std::lock_guard lock(mutex_);
     is_ending_ = true;

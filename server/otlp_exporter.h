@@ -32,10 +32,13 @@ class OtlpExporter {
 
   OtlpExporter(const OtlpExporter&) = delete;
   OtlpExporter& operator=(const OtlpExporter&) = delete;
-  // Sends what waits, up to the first batch that is not taken within 5 s.
-  ~OtlpExporter();
+  ~OtlpExporter() { Close(); }
 
   void Add(std::vector<Span> spans);
+
+  // Sends what waits, up to the first batch that is not taken within 5 s. What is added later is
+  // not sent. Not on several threads at once.
+  void Close();
 
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
 

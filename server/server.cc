@@ -212,6 +212,7 @@ bool Server::Drain(std::optional<std::chrono::milliseconds> grace) {
     // What is still open are streams (health, reflection), which clients may never end.
     grpc_server_->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
     grpc_server_.reset();
+    tracer_.Close();
   }
   if (pools_ != nullptr) {
     pools_->Close();

@@ -83,14 +83,14 @@ void StreamInfer::OnReadDone(bool ok) {
   const std::shared_ptr<StreamInfer> self = shared_from_this();
   const auto exchange = std::make_shared<Exchange>();
   exchange->request = ok ? ReadRequest(incoming_) : nullptr;
-  if (ok && exchange->request == nullptr) {
-    EndAllWith(UnreadableRequest());
-  }
   {
     const std::lock_guard lock(mutex_);
     is_reading_ = false;
-    is_at_end_ = !ok;
-    if (!ok || end_.has_value()) {
+    is_at_end_ = exchange->request == nullptr;
+    if (ok && is_at_end_) {
+      status_at_end_ = UnreadableRequest();
+    }
+    if (is_at_end_ || end_.has_value()) {
       Proceed();
       return;
     }
@@ -179,14 +179,10 @@ void StreamInfer::OnWriteDone(bool ok) {
 }
 
 void StreamInfer::OnCancel() {
-  EndAllWith(grpc::Status::CANCELLED);
-}
-
-void StreamInfer::EndAllWith(const grpc::Status& status) {
   {
     const std::lock_guard lock(mutex_);
     answered_.resize(is_writing_ ? 1 : 0);
-    end_ = end_.value_or(status);
+    end_ = end_.value_or(grpc::Status::CANCELLED);
     Proceed();
   }
   EndRunning();
@@ -227,7 +223,7 @@ void StreamInfer::Proceed() {
   }
   if (IsOver()) {
     is_finished_ = true;
-    Finish(end_.value_or(grpc::Status::OK));
+    Finish(end_.value_or(status_at_end_));
   } else if (MayRead()) {
     is_reading_ = true;
     StartRead(&incoming_);

@@ -63,8 +63,6 @@ class StreamInfer final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   void Run(const std::shared_ptr<Exchange>& exchange);
   void Answer(const std::shared_ptr<Exchange>& exchange, const Status& status,
               Inference::Part part);
-  // Drops the answers that are not written.
-  void EndAllWith(const grpc::Status& status);
   // Each then answers.
   void EndRunning();
   void EndEarly(const Exchange& exchange);
@@ -89,8 +87,9 @@ class StreamInfer final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   std::deque<Unwritten> answered_;  // The first is being written if is_writing_.
   size_t unread_bytes_ = 0;         // Of answered_.
   bool is_writing_ = false;
-  bool is_beginning_ = false;  // A request that was read; requests are queued in their order.
-  bool is_at_end_ = false;     // The client sends nothing more.
+  bool is_beginning_ = false;   // A request that was read; requests are queued in their order.
+  bool is_at_end_ = false;      // The client sends nothing more, or what is no request.
+  grpc::Status status_at_end_;  // When all that came before it is answered.
   // Nothing more is answered. The stream ends so when the answers that there are are written.
   std::optional<grpc::Status> end_;
   bool is_finished_ = false;

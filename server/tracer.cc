@@ -20,4 +20,10 @@ void Tracer::End(const TracedRequest& request) {
   exporter_->Add(SpansOf(request));
 }
 
+void Tracer::Close() {
+  if (exporter_ != nullptr) {
+    exporter_->Close();
+  }
+}
+
 }  // namespace torchdeploy::server

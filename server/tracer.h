@@ -27,6 +27,9 @@ class Tracer {
   // Of a request that Begin() gave a place.
   void End(const TracedRequest& request);
 
+  // As OtlpExporter's.
+  void Close();
+
   [[nodiscard]] bool can_trace() const { return exporter_ != nullptr; }
   [[nodiscard]] TraceSettingsByModel& settings() { return settings_; }
 

@@ -98,22 +98,23 @@ TEST(InferMessagesTest, AResponseLivesUntilGrpcHasSentIt) {
   EXPECT_TRUE(watched.expired());
 }
 
-TEST(InferMessagesTest, ARequestIsReadAndItsBytesAreNoLongerNeeded) {
+TEST(InferMessagesTest, ARequestIsReadAndItsBytesAreLetGo) {
   ModelInferRequest sent;
   sent.set_model_name("net");
   sent.add_raw_input_contents(std::string(kLarge, 'x'));
-  std::shared_ptr<const ModelInferRequest> read;
-  {
-    const grpc::Slice slice(sent.SerializeAsString());
-    read = ReadRequest(grpc::ByteBuffer(&slice, 1));
-  }
+  grpc::Slice slice(sent.SerializeAsString());
+  grpc::ByteBuffer bytes(&slice, 1);
+  slice = grpc::Slice();
+  const std::shared_ptr<const ModelInferRequest> read = ReadRequest(bytes);
+  EXPECT_FALSE(bytes.Valid());
   ASSERT_NE(read, nullptr);
   EXPECT_TRUE(MessageDifferencer::Equals(*read, sent));
 }
 
 TEST(InferMessagesTest, BytesThatAreNoRequestAreNotRead) {
   const grpc::Slice slice("no message");
-  EXPECT_EQ(ReadRequest(grpc::ByteBuffer(&slice, 1)), nullptr);
+  grpc::ByteBuffer bytes(&slice, 1);
+  EXPECT_EQ(ReadRequest(bytes), nullptr);
 }
 
 }  // namespace

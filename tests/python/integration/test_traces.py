@@ -87,6 +87,12 @@ def test_a_request_without_a_trace_begins_one_at_the_rate(
     assert not any(span.parent_span_id for span in spans)
 
 
+def test_the_end_of_the_server_sends_what_waits(models: Path, collector: TraceCollector) -> None:
+    with Server(models, interpreters=1, otlp_endpoint=collector.endpoint) as server:
+        infer(server.url, 1, {})
+    assert collector.await_spans("infer traced", timeout_s=0)
+
+
 def test_a_collector_that_is_not_there_costs_no_request(models: Path) -> None:
     with Server(models, interpreters=1, otlp_endpoint="http://127.0.0.1:9") as server:
         told = infer(server.url, 1, {"traceparent": f"00-{TRACE}-{1:016x}-01"})
