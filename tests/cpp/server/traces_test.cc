@@ -51,7 +51,14 @@ class Collector final : public otlp::TraceService::Service {
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
-  ~Collector() override { server_->Shutdown(std::chrono::system_clock::now()); }
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
+  ~Collector() override {
+    server_->Shutdown(std::chrono::system_clock::now());
+    // ThreadSanitizer does not see that Shutdown() has waited for the last Export().
+    const std::lock_guard lock(mutex_);
+    spans_ = {};
+  }
 
   [[nodiscard]] std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
