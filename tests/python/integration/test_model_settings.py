@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     placed = models / "placed/1/model.pt"
     package(Placed().eval(), placed, name="placed", example_inputs=torch.ones(1, 2))
     (models / "placed/config.yaml").write_text("{device: [cpu, meta], warmup_calls: 0}")
-    add(models, "absent", "device: cuda:0")
+    add(models, "absent", "device: cuda:99")
     add(models, "handled", "torch_compile: {backend: aot_eager}", handler=AddsOne)
     add(models, "mistaken", "torch_compile: {backend: unheard_of}")
     with Server(
@@ -87,13 +87,12 @@ def test_interpreters_take_the_devices_in_turn(server: Server) -> None:
     assert seen == {("cpu", "cpu"), ("meta", "meta")}
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
 @pytest.mark.parametrize(
     ("model", "why"),
     [
         ("handled", "torch.nn.Module"),
         ("mistaken", "unheard_of"),
-        ("absent", "device 'cuda:0': .*CUDA"),
+        ("absent", "device 'cuda:99': "),
     ],
 )
 def test_what_cannot_be_had_is_not_loaded(server: Server, model: str, why: str) -> None:
