@@ -106,13 +106,16 @@ Status TrustedArchives::ReadKeys(const std::string& file) {
 
 Status TrustedArchives::Check(const std::string& path, std::span<const std::byte> bytes) const {
   Hash hash{};
-  EVP_Digest(bytes.data(), bytes.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
+  if (EVP_Digest(bytes.data(), bytes.size(), hash.data(), nullptr, EVP_sha256(), nullptr) != 1) {
+    ERR_clear_error();
+    return {Code::kInternal, "The SHA-256 of the archive cannot be computed."};
+  }
   if (hashes_.contains(hash)) {
     return {};
   }
-  std::string why = "its SHA-256, " + ToHex(hash) + ", is not in '" + hashes_file_ + "'";
-  if (hashes_file_.empty()) {
-    why.clear();
+  std::string why = "its SHA-256 is " + ToHex(hash);
+  if (!hashes_file_.empty()) {
+    why += ", which is not in '" + hashes_file_ + "'";
   }
   if (!keys_.empty()) {
     const std::string file = path + kSignatureSuffix;
@@ -120,7 +123,7 @@ Status TrustedArchives::Check(const std::string& path, std::span<const std::byte
     if (signature.ok() && IsSigned(*signature, bytes)) {
       return {};
     }
-    why += why.empty() ? "" : ", and ";
+    why += ", and ";
     why += signature.ok() ? "'" + file + "' is not its signature by a key that is trusted"
                           : "there is no signature '" + file + "'";
   }

@@ -25,7 +25,8 @@ class TrustedArchives {
   static Result<TrustedArchives> Read(const std::string& hashes, const std::string& keys);
 
   // Whether the hash of `bytes` is among those, or the file `path` + ".sig" is their signature, 64
-  // bytes, by one of the keys. kPermissionDenied, naming the hash and what was missing.
+  // bytes, by one of the keys. kPermissionDenied, naming the hash and what was missing;
+  // kInternal when there is no hash of them.
   [[nodiscard]] Status Check(const std::string& path, std::span<const std::byte> bytes) const;
 
  private:

@@ -127,7 +127,7 @@ TEST_F(TrustedArchivesTest, ASignatureOfSomethingElseOrByAnotherKeyIsRefused) {
 TEST_F(TrustedArchivesTest, AnArchiveWithoutASignatureIsRefused) {
   const Status status = Check("", signer_.PublicKey(), "abc");
   EXPECT_EQ(status.code(), Code::kPermissionDenied);
-  EXPECT_THAT(status.message(), HasSubstr("there is no signature"));
+  EXPECT_THAT(status.message(), AllOf(HasSubstr(kHashOfAbc), HasSubstr("there is no signature")));
 }
 
 TEST_F(TrustedArchivesTest, EitherIsEnough) {
