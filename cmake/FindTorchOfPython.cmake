@@ -2,7 +2,8 @@
 #
 # Sets TORCH_FOLDER and TORCH_VERSION, and defines
 #   dlpack::dlpack   the DLPack header that this torch ships, alone in its folder
-#   td_torch         torch's headers and libraries, for the engine only
+#   td_libtorch      torch's headers and C++ libraries, for the engines only
+#   td_torch         the same with torch's Python binding, for the CPython engine only
 execute_process(
   COMMAND ${Python_EXECUTABLE} -I -c  # -I: see through the isolation of pip's builds
     "import importlib.metadata as m, importlib.util as u, os; \
@@ -25,9 +26,11 @@ add_library(dlpack::dlpack ALIAS dlpack)
 target_include_directories(dlpack SYSTEM INTERFACE
   $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
 
-add_library(td_torch INTERFACE)
-target_include_directories(td_torch SYSTEM INTERFACE
+add_library(td_libtorch INTERFACE)
+target_include_directories(td_libtorch SYSTEM INTERFACE
   ${TORCH_FOLDER}/include ${TORCH_FOLDER}/include/torch/csrc/api/include)
-target_link_libraries(td_torch INTERFACE
-  ${TORCH_FOLDER}/lib/libtorch_python.so ${TORCH_FOLDER}/lib/libtorch.so
-  ${TORCH_FOLDER}/lib/libtorch_cpu.so ${TORCH_FOLDER}/lib/libc10.so)
+target_link_libraries(td_libtorch INTERFACE
+  ${TORCH_FOLDER}/lib/libtorch.so ${TORCH_FOLDER}/lib/libtorch_cpu.so ${TORCH_FOLDER}/lib/libc10.so)
+
+add_library(td_torch INTERFACE)
+target_link_libraries(td_torch INTERFACE ${TORCH_FOLDER}/lib/libtorch_python.so td_libtorch)

@@ -1,7 +1,7 @@
 // What a call may set and must not leave behind.
 #pragma once
 
-#include "interpreter_lib/src/intra_op_threads.h"
+#include "interpreter_lib/common/intra_op_threads.h"
 #include "interpreter_lib/src/settings_at_rest.h"
 
 namespace torchdeploy {

@@ -1,10 +1,8 @@
 // The CPython engine: the function table of the waist.
 #include <Python.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -12,20 +10,21 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "interpreter_lib/common/dlpack_tensor.h"
+#include "interpreter_lib/common/engine_api.h"
+#include "interpreter_lib/common/engine_error.h"
+#include "interpreter_lib/common/place.h"
+#include "interpreter_lib/common/value_tree.h"
 #include "interpreter_lib/src/call_state.h"
-#include "interpreter_lib/src/engine_error.h"
 #include "interpreter_lib/src/interpreter_entry.h"
 #include "interpreter_lib/src/interpreter_start.h"
 #include "interpreter_lib/src/interruption.h"
 #include "interpreter_lib/src/object_table.h"
-#include "interpreter_lib/src/place.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
 #include "interpreter_lib/src/python_memory.h"
 #include "interpreter_lib/src/release_queue.h"
-#include "interpreter_lib/src/tensor_crossing.h"
 #include "interpreter_lib/src/value_crossing.h"
-#include "interpreter_lib/src/value_tree.h"
 
 // Made once and never destroyed, as its interpreter.
 struct td_engine {
@@ -374,14 +373,5 @@ constexpr td_engine_api kApi = {
 }  // namespace torchdeploy
 
 extern "C" __attribute__((visibility("default"))) td_code td_engine_get_api(td_engine_api* api) {
-  using torchdeploy::kApi;
-  if (api->abi_major != kApi.abi_major) {
-    api->abi_major = kApi.abi_major;
-    api->abi_minor = kApi.abi_minor;
-    return TD_FAILED_PRECONDITION;
-  }
-  const size_t size = std::min(api->size, sizeof(td_engine_api));
-  std::memcpy(api, &kApi, size);
-  api->size = size;
-  return TD_OK;
+  return torchdeploy::FillApi(torchdeploy::kApi, api);
 }

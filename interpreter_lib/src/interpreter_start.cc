@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
 #include "interpreter_lib/src/python_memory.h"

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/release_queue.h"
 

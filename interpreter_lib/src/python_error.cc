@@ -6,7 +6,7 @@
 #include <string>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 
 namespace torchdeploy {

@@ -6,7 +6,7 @@
 #include <exception>
 #include <utility>
 
-#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/src/py_ref.h"
 
 namespace torchdeploy {

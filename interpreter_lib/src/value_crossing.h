@@ -4,8 +4,8 @@
 #include <Python.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
+#include "interpreter_lib/common/place.h"
 #include "interpreter_lib/src/object_table.h"
-#include "interpreter_lib/src/place.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/release_queue.h"
 

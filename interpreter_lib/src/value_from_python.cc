@@ -8,14 +8,14 @@
 #include <string_view>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/engine_error.h"
-#include "interpreter_lib/src/place.h"
+#include "interpreter_lib/common/engine_error.h"
+#include "interpreter_lib/common/place.h"
+#include "interpreter_lib/common/value_tree.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
 #include "interpreter_lib/src/tensor_crossing.h"
 #include "interpreter_lib/src/torch_names.h"
 #include "interpreter_lib/src/value_crossing.h"
-#include "interpreter_lib/src/value_tree.h"
 
 namespace torchdeploy {
 namespace {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "interpreter_lib/abi/interp_abi.h"
-#include "interpreter_lib/src/engine_error.h"
-#include "interpreter_lib/src/place.h"
+#include "interpreter_lib/common/engine_error.h"
+#include "interpreter_lib/common/place.h"
 #include "interpreter_lib/src/py_ref.h"
 #include "interpreter_lib/src/python_error.h"
 #include "interpreter_lib/src/tensor_crossing.h"

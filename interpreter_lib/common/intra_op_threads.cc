@@ -1,5 +1,5 @@
 // The number of threads that torch uses inside one operation.
-#include "interpreter_lib/src/intra_op_threads.h"
+#include "interpreter_lib/common/intra_op_threads.h"
 
 #include <ATen/Parallel.h>
 

@@ -1,5 +1,5 @@
 // Why an operation of the engine failed, and how that crosses the waist.
-#include "interpreter_lib/src/engine_error.h"
+#include "interpreter_lib/common/engine_error.h"
 
 #include <memory>
 #include <new>

@@ -1,5 +1,5 @@
 // Ownership of the td_value trees that enter and leave the engine.
-#include "interpreter_lib/src/value_tree.h"
+#include "interpreter_lib/common/value_tree.h"
 
 #include <algorithm>
 #include <cstddef>
