@@ -40,6 +40,8 @@ Result<std::shared_ptr<const InterpreterManager>> InterpreterPools::Reserve(int 
   Options options = options_;
   options.interpreters = interpreters;
   options.intra_op_threads = intra_op_threads;
+  // Which kind of them the model needs is known with its archive.
+  options.on_demand = true;
   Result<std::unique_ptr<InterpreterManager>> created =
       InterpreterManager::Create(std::move(options));
   if (!created.ok()) {

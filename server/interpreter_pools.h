@@ -25,9 +25,9 @@ class InterpreterPools {
 
   [[nodiscard]] const InterpreterManager& shared() const { return *shared_; }
 
-  // Starts interpreters for one model; `intra_op_threads` as in Options. Whoever lets go of them
-  // last may do so in a callback of theirs: they end on another thread. As
-  // InterpreterManager::Create().
+  // Interpreters for one model, which start when its archive is loaded; `intra_op_threads` as in
+  // Options. Whoever lets go of them last may do so in a callback of theirs: they end on another
+  // thread. As InterpreterManager::Create().
   [[nodiscard]] Result<std::shared_ptr<const InterpreterManager>> Reserve(int interpreters,
                                                                           int intra_op_threads);
 

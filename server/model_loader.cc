@@ -21,6 +21,7 @@
 #include "server/sequence_inputs.h"
 #include "server/timer.h"
 #include "server/trace_input.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/interpreter_manager.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
@@ -111,11 +112,32 @@ Status WarmUp(const Package& package, const ReplicatedObj& entry, int64_t calls)
   return {};
 }
 
+// What the settings ask of the replica in that slot, by name.
+Kwargs WishesFor(size_t slot, const ModelSettings& settings) {
+  Kwargs wishes;
+  if (const std::vector<std::string>& devices = settings.devices; !devices.empty()) {
+    wishes.emplace_back("device", devices[slot % devices.size()]);
+  }
+  if (settings.inference_mode) {
+    wishes.emplace_back("inference_mode", true);
+  }
+  if (settings.torch_compile) {
+    wishes.emplace_back("torch_compile", *settings.torch_compile);
+  }
+  if (!settings.optimized_execution) {
+    wishes.emplace_back("optimized_execution", false);
+  }
+  return wishes;
+}
+
 // Asks the replicas for what the settings say of their calls.
-Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
-  const std::vector<std::string>& devices = settings.devices;
-  if (devices.empty() && !settings.inference_mode && !settings.torch_compile) {
+Status Configure(const Package& package, const ReplicatedObj& entry,
+                 const ModelSettings& settings) {
+  if (WishesFor(0, settings).empty()) {
     return {};
+  }
+  if (!settings.optimized_execution && package.format() != ArchiveFormat::kTorchScript) {
+    return {Code::kInvalidArgument, "optimized_execution is for archives of TorchScript"};
   }
   for (size_t slot = 0; slot < entry.num_interpreters(); ++slot) {
     const Result<InterpreterSession> session = entry.AcquireSession(slot);
@@ -128,11 +150,7 @@ Status Configure(const ReplicatedObj& entry, const ModelSettings& settings) {
               "device, inference_mode and torch_compile are for archives of torchdeploy_pkg from "
               "0.1.0 on"};
     }
-    const Kwargs wishes = {
-        {"device", devices.empty() ? Value(None()) : Value(devices[slot % devices.size()])},
-        {"inference_mode", Value(settings.inference_mode)},
-        {"torch_compile", settings.torch_compile ? Value(*settings.torch_compile) : Value(None())}};
-    if (const Status status = method->Call({}, wishes).status(); !status.ok()) {
+    if (const Status status = method->Call({}, WishesFor(slot, settings)).status(); !status.ok()) {
       return status;
     }
   }
@@ -160,7 +178,7 @@ std::map<std::string, std::optional<Manifest>> ManifestsOfMethods(
 Status Prepare(const Package& package, const ReplicatedObj& entry, const ModelSettings& settings) {
   Status status = entry.LoadEverywhere();
   if (status.ok()) {
-    status = Configure(entry, settings);
+    status = Configure(package, entry, settings);
   }
   return status.ok() ? WarmUp(package, entry, settings.warmup_calls) : status;
 }

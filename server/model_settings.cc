@@ -346,6 +346,10 @@ Readers AllReaders(ModelSettings& settings) {
        [&](const YAML::Node& value, const std::string& place) {
          settings.inference_mode = ReadBoolean(value, place);
        }},
+      {"optimized_execution",
+       [&](const YAML::Node& value, const std::string& place) {
+         settings.optimized_execution = ReadBoolean(value, place);
+       }},
       {"traceparent", NameReader(settings.traceparent)},
       {"torch_compile",
        [&](const YAML::Node& value, const std::string& place) {

@@ -24,6 +24,7 @@ struct ModelSettings {
   int64_t intra_op_threads = 0;           // Of interpreters for itself; 0: cores / interpreters.
   std::vector<std::string> devices = {};  // Of the replicas, in turn; none: as the model says.
   bool inference_mode = false;
+  bool optimized_execution = true;         // Of TorchScript.
   std::string traceparent = {};            // The input that gets it; empty: none.
   std::optional<Dict> torch_compile = {};  // Its arguments, by name.
 };

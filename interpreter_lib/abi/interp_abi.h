@@ -2,8 +2,10 @@
 
    An engine is a shared library that exports td_engine_get_api() and nothing else.
    The CPython engine is loaded once per interpreter, each time as a private copy
-   with its own libpython and libtorch, so no C++ type, exception, vtable or Python
-   object may cross this line: plain C data and function pointers only.
+   with its own libpython and libtorch; the native engine is loaded once, and its
+   interpreters run TorchScript on one libtorch, without Python. So no C++ type,
+   exception, vtable or Python object may cross this line: plain C data and function
+   pointers only.
 
    Versioning: a new slot at the end of a table is a minor bump, anything else a
    major one. Both sides fill and use only the slots that `size` covers.
@@ -175,17 +177,18 @@ typedef struct td_engine_api {
      tensor deleters may be called afterwards. An interpreter is never unloaded. */
   void (*stop)(td_engine* engine);
 
-  /* Opens a torch.package archive; *out is its PackageImporter. `archive` is a tensor, uint8
-     of shape [n] on the CPU, of the archive's bytes, which nobody changes; `name` is what
-     messages call it. Fails with TD_DATA_LOSS when it is no such archive, and with
-     TD_FAILED_PRECONDITION when its manifest asks for other versions than are installed,
-     and then names each. */
+  /* Opens an archive of a format that the engine runs; of torch.package *out is its
+     PackageImporter. `archive` is a tensor, uint8 of shape [n] on the CPU, of the archive's
+     bytes, which nobody changes; `name` is what messages call it. Fails with TD_DATA_LOSS when
+     it is no such archive, and with TD_FAILED_PRECONDITION when its manifest asks for other
+     versions than are installed, and then names each, or when torch cannot load it. */
   td_code (*open_package)(td_engine* engine, const char* name, td_value* archive, td_object* out,
                           td_error* error);
-  /* importer.load_pickle(pickle->package, pickle->resource). `archive` is a tensor as above, of the
-     same bytes: the object's tensors are views of it, where the archive's records are stored as
-     they are, and may write to it. Fails with TD_ALREADY_EXISTS when the archive defines a
-     torch.library operator that another open archive defines differently. */
+  /* importer.load_pickle(pickle->package, pickle->resource). Of TorchScript "model", "model.pkl"
+     is the module, and "torchdeploy", "entry.pkl" the module as a server calls it. `archive` is a
+     tensor as above, of the same bytes: the object's tensors are views of it, where the archive's
+     records are stored as they are, and may write to it. Fails with TD_ALREADY_EXISTS when the
+     archive defines a torch.library operator that another open archive defines differently. */
   td_code (*load_pickle)(td_engine* engine, td_object importer, const td_pickle* pickle,
                          td_value* archive, td_object* out, td_error* error);
 

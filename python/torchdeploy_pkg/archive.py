@@ -24,11 +24,13 @@ _BROKEN = (
 
 
 def inspect_archive(path: str | os.PathLike[str]) -> Manifest | None:
-    """The manifest of an archive; ``None`` when it was written by plain ``torch.package``.
+    """The manifest of an archive.
+
+    ``None`` when it was written by plain ``torch.package`` or by ``torch.jit.save()``.
 
     Raises:
         NotFoundError: There is no such file.
-        DataLossError: The file is not a torch.package archive, or is cut short.
+        DataLossError: The file is not an archive of torch.package or TorchScript, or is cut short.
         InvalidArgumentError: The manifest breaks a rule of docs/manifest.md, or has over 16 MiB.
     """
     if not Path(path).is_file():
@@ -38,7 +40,7 @@ def inspect_archive(path: str | os.PathLike[str]) -> Manifest | None:
         try:
             text = _manifest_of(path, zipfile.ZipFile(file))
         except _BROKEN as exc:
-            msg = f"{path}: not a torch.package archive, or cut short: {exc}"
+            msg = f"{path}: no archive of torch.package or TorchScript, or cut short: {exc}"
             raise DataLossError(msg) from exc
     if text is not None and len(text) > MOST_MANIFEST_BYTES:
         msg = f"{path}: its manifest has over {MOST_MANIFEST_BYTES} bytes"
@@ -49,10 +51,13 @@ def inspect_archive(path: str | os.PathLike[str]) -> Manifest | None:
 def _manifest_of(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> bytes | None:
     # torch puts all records into one folder, named for the file.
     records = {name.partition("/")[2]: name for name in archive.namelist()}
-    if ".data/extern_modules" not in records:
-        msg = f"{path}: a zip file, but not a torch.package archive"
+    if ".data/extern_modules" in records:
+        name = records.get(f"{PACKAGE}/{MANIFEST_RESOURCE}")
+    elif "constants.pkl" in records:
+        name = records.get(f"extra/{PACKAGE}/{MANIFEST_RESOURCE}")
+    else:
+        msg = f"{path}: a zip file, but no archive of torch.package or TorchScript"
         raise DataLossError(msg)
-    name = records.get(f"{PACKAGE}/{MANIFEST_RESOURCE}")
     if name is None:
         return None
     with archive.open(name) as record:

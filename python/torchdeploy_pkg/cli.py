@@ -133,7 +133,7 @@ def inspect(archive: Path, as_json: bool) -> None:
 
     manifest = inspect_archive(archive)
     if manifest is None:
-        click.echo("null" if as_json else f"{archive}: plain torch.package, without a manifest")
+        click.echo("null" if as_json else f"{archive}: no manifest, so any inputs are taken")
     elif as_json:
         click.echo(manifest.to_json(), nl=False)
     else:

@@ -92,14 +92,10 @@ Result<OwnedFd> CopyToMemory(const OwnedFd& file, size_t size_bytes, const std::
 
 }  // namespace
 
-ArchiveFile::ArchiveFile(std::string path, OwnedFd file, size_t size_bytes, WhileIdle while_idle)
-    : path_(std::move(path)),
-      size_bytes_(size_bytes),
-      while_idle_(std::move(while_idle)),
-      file_(std::move(file)) {}
+ArchiveFile::ArchiveFile(std::string path, OwnedFd file, size_t size_bytes)
+    : path_(std::move(path)), size_bytes_(size_bytes), file_(std::move(file)) {}
 
-Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path,
-                                                       WhileIdle while_idle) {
+Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path) {
   if (Status status = CheckName(path, "path"); !status.ok()) {
     return status;
   }
@@ -112,8 +108,7 @@ Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Open(const std::string& path,
   if (!size.ok()) {
     return size.status();
   }
-  const std::shared_ptr<ArchiveFile> archive(
-      new ArchiveFile(path, std::move(file), *size, std::move(while_idle)));
+  const std::shared_ptr<ArchiveFile> archive(new ArchiveFile(path, std::move(file), *size));
   archive->lease_ = FileLease::Take(archive->file_, [weak = archive->weak_from_this()] {
     const std::shared_ptr<ArchiveFile> changing = weak.lock();
     const Status status = changing == nullptr ? Status() : changing->MoveToMemory();
@@ -149,23 +144,37 @@ Result<std::shared_ptr<ArchiveFile>> ArchiveFile::Copy(std::span<const std::byte
 
 std::shared_ptr<ArchiveFile> ArchiveFile::OfMemory(const std::string& name, MemoryFile memory) {
   const auto size_bytes = static_cast<size_t>(memory.size_bytes());
-  return std::shared_ptr<ArchiveFile>(
-      new ArchiveFile(name, std::move(memory).Seal(), size_bytes, /*while_idle=*/{}));
+  return std::shared_ptr<ArchiveFile>(new ArchiveFile(name, std::move(memory).Seal(), size_bytes));
+}
+
+Result<std::shared_ptr<PrivateMapping>> ArchiveFile::MappingFor(std::optional<size_t> writer) {
+  std::erase_if(mapped_, [](const Mapped& mapped) { return mapped.mapping.expired(); });
+  for (const Mapped& mapped : mapped_) {
+    std::shared_ptr<PrivateMapping> mapping = mapped.mapping.lock();
+    if (!writer.has_value() && !mapped.writer.has_value() && mapping != nullptr) {
+      return mapping;
+    }
+  }
+  Result<std::unique_ptr<PrivateMapping>> created =
+      PrivateMapping::Create(file_.get(), size_bytes_);
+  if (!created.ok()) {
+    return created.status();
+  }
+  std::shared_ptr<PrivateMapping> mapping = *std::move(created);
+  mapped_.push_back({writer, mapping});
+  return mapping;
 }
 
 Result<Tensor> ArchiveFile::Map(std::optional<size_t> writer) {
   const std::lock_guard lock(mutex_);
-  Result<std::unique_ptr<PrivateMapping>> mapping =
-      PrivateMapping::Create(file_.get(), size_bytes_);
+  Result<std::shared_ptr<PrivateMapping>> mapping = MappingFor(writer);
   if (!mapping.ok()) {
     return mapping.status();
   }
-  const auto owner = std::make_shared<MappingOwner>(
-      MappingOwner{shared_from_this(), std::shared_ptr<PrivateMapping>(*std::move(mapping))});
-  std::erase_if(mapped_, [](const Mapped& mapped) { return mapped.mapping.expired(); });
-  mapped_.push_back({writer, owner->mapping});
-  return Tensor::View(owner->mapping->data(), {kDLUInt, 8, 1}, {static_cast<int64_t>(size_bytes_)},
-                      owner);
+  void* const data = (*mapping)->data();
+  const auto owner =
+      std::make_shared<MappingOwner>(MappingOwner{shared_from_this(), *std::move(mapping)});
+  return Tensor::View(data, {kDLUInt, 8, 1}, {static_cast<int64_t>(size_bytes_)}, owner);
 }
 
 Status ArchiveFile::MoveToMemory() {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/src/file_lease.h"
@@ -29,7 +30,7 @@ class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
 
   // kNotFound, kPermissionDenied, kInvalidArgument: there is no such file, it cannot be read,
   // or is none. kDataLoss: it is empty. kResourceExhausted: no memory for a copy.
-  static Result<std::shared_ptr<ArchiveFile>> Open(const std::string& path, WhileIdle while_idle);
+  static Result<std::shared_ptr<ArchiveFile>> Open(const std::string& path);
 
   // A copy of `bytes`; `name` stands for its path. kInvalidArgument: the name is empty.
   // kDataLoss: there are no bytes. kResourceExhausted: no memory.
@@ -44,9 +45,12 @@ class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  // All bytes, uint8 of shape [n], in a private mapping of its own, which the interpreter at
-  // `writer`, and nobody else, may change. It lives as long as the tensor, whose last handle
-  // may go on any thread.
+  // How to reach the interpreters that write. REQUIRES: before the first Map() with a writer.
+  void SetWhileIdle(WhileIdle while_idle) { while_idle_ = std::move(while_idle); }
+
+  // All bytes, uint8 of shape [n], in a private mapping, which the interpreter at `writer`, and
+  // nobody else, may change; without a writer nobody may, and all who ask have the same one. It
+  // lives as long as the tensor, whose last handle may go on any thread.
   Result<Tensor> Map(std::optional<size_t> writer = {});
 
  private:
@@ -55,14 +59,16 @@ class ArchiveFile : public std::enable_shared_from_this<ArchiveFile> {
     std::weak_ptr<PrivateMapping> mapping;
   };
 
-  ArchiveFile(std::string path, OwnedFd file, size_t size_bytes, WhileIdle while_idle);
+  ArchiveFile(std::string path, OwnedFd file, size_t size_bytes);
 
+  // REQUIRES: mutex_ is held.
+  Result<std::shared_ptr<PrivateMapping>> MappingFor(std::optional<size_t> writer);
   Status MoveToMemory();
   Status Move(const Mapped& mapped) const;
 
   const std::string path_;
   const size_t size_bytes_;
-  const WhileIdle while_idle_;
+  WhileIdle while_idle_;
 
   std::mutex mutex_;
   // Guarded by mutex_.

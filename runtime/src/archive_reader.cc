@@ -17,6 +17,7 @@
 #include "runtime/src/zip_directory.h"
 #include "runtime/src/zip_record.h"
 #include "runtime/src/zip_writer.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 
@@ -34,10 +35,16 @@ const ZipRecord* Find(const Records& records, const std::string& name) {
   return found == records.end() ? nullptr : &*found;
 }
 
-bool IsStorage(const ZipRecord& record) {
+// A tensor's bytes.
+bool IsStorage(const ZipRecord& record, ArchiveFormat format) {
   const size_t slash = record.name.find('/');
-  return slash != std::string_view::npos && record.name.substr(slash).starts_with("/.data/") &&
-         record.name.ends_with(".storage");
+  if (slash == std::string_view::npos) {
+    return false;
+  }
+  const std::string_view name = record.name.substr(slash);
+  return format == ArchiveFormat::kTorchPackage
+             ? name.starts_with("/.data/") && name.ends_with(".storage")
+             : name.starts_with("/data/") || name.starts_with("/constants/");
 }
 
 // Whether a name, if it were a path, stays below `root`, a folder.
@@ -55,19 +62,33 @@ bool IsInside(std::string_view name, std::string_view root) {
   return true;
 }
 
+// The folder of the first record, with a slash.
+std::string FirstFolder(const Records& records) {
+  const std::string_view first = records.empty() ? "" : records.front().name;
+  return std::string(first.substr(0, first.find('/') + 1));
+}
+
+Result<ArchiveFormat> FormatOf(const Records& records, const std::string& path) {
+  const std::string root = FirstFolder(records);
+  const auto has = [&](const char* name) { return Find(records, root + name) != nullptr; };
+  if (has(".data/version") || has("version")) {
+    if (has(".data/extern_modules")) {
+      return ArchiveFormat::kTorchPackage;
+    }
+    if (has("data.pkl") && has("constants.pkl")) {
+      return ArchiveFormat::kTorchScript;
+    }
+  }
+  return ArchiveFailure(
+      Code::kDataLoss, path,
+      "has neither the records '.data/version' and '.data/extern_modules', which "
+      "torch.package.PackageExporter writes, nor 'version', 'data.pkl' and 'constants.pkl', which "
+      "torch.jit.save writes (torch.save writes another format)");
+}
+
 // The folder that all records stand in, with a slash.
 Result<std::string> RootOf(const Records& records, const std::string& path) {
-  const std::string_view first = records.empty() ? "" : records.front().name;
-  const std::string root(first.substr(0, first.find('/') + 1));
-  const bool is_package = (Find(records, root + ".data/version") != nullptr ||
-                           Find(records, root + "version") != nullptr) &&
-                          Find(records, root + ".data/extern_modules") != nullptr;
-  if (!is_package) {
-    return ArchiveFailure(
-        Code::kDataLoss, path,
-        "lacks the records '.data/version' and '.data/extern_modules', so it was not "
-        "written by torch.package.PackageExporter (torch.save writes another format)");
-  }
+  const std::string root = FirstFolder(records);
   for (const ZipRecord& record : records) {
     if (root == "/" || root == "./" || !IsInside(record.name, root)) {
       return ArchiveFailure(Code::kInvalidArgument, path,
@@ -98,10 +119,10 @@ Result<std::optional<std::string>> ReadManifest(const ZipRecord* record, const s
   return std::optional(std::move(text));
 }
 
-// Of all but weights, which are read when a call first touches them.
-Status CheckContents(const Records& records, const std::string& path) {
+// Of all but weights, which are read when a call first touches them, or once, into memory.
+Status CheckContents(const Records& records, ArchiveFormat format, const std::string& path) {
   for (const ZipRecord& record : records) {
-    if (IsStorage(record)) {
+    if (IsStorage(record, format)) {
       continue;
     }
     Status status =
@@ -113,10 +134,12 @@ Status CheckContents(const Records& records, const std::string& path) {
   return {};
 }
 
+// REQUIRES: it is one of torch.package.
 bool CanBeUsedInPlace(const ZipRecord& record, const Tensor& archive) {
   const auto offset =
       static_cast<size_t>(record.stored.data() - static_cast<const std::byte*>(archive.data()));
-  return !record.is_deflated && (!IsStorage(record) || offset % ZipWriter::kAlignmentBytes == 0);
+  return !record.is_deflated && (!IsStorage(record, ArchiveFormat::kTorchPackage) ||
+                                 offset % ZipWriter::kAlignmentBytes == 0);
 }
 
 uint64_t MostBytesOnceStored(const Records& records) {
@@ -169,30 +192,38 @@ Result<CheckedArchive> CheckArchive(std::shared_ptr<ArchiveFile> file) {
   if (!records.ok()) {
     return records.status();
   }
+  const Result<ArchiveFormat> format = FormatOf(*records, path);
+  if (!format.ok()) {
+    return format.status();
+  }
   const Result<std::string> root = RootOf(*records, path);
   if (!root.ok()) {
     return root.status();
   }
+  const bool is_package = *format == ArchiveFormat::kTorchPackage;
+  // torch.jit.save() puts its extra files in a folder.
+  const std::string place = is_package ? *root : *root + "extra/";
   Result<std::optional<std::string>> manifest =
-      ReadManifest(Find(*records, *root + "torchdeploy/manifest.json"), path);
+      ReadManifest(Find(*records, place + "torchdeploy/manifest.json"), path);
   if (!manifest.ok()) {
     return manifest.status();
   }
-  const bool is_in_place = std::all_of(records->begin(), records->end(), [&](const auto& record) {
-    return CanBeUsedInPlace(record, *bytes);
-  });
+  const bool is_in_place =
+      !is_package || std::all_of(records->begin(), records->end(), [&](const auto& record) {
+        return CanBeUsedInPlace(record, *bytes);
+      });
   if (is_in_place) {
-    Status status = CheckContents(*records, path);
+    Status status = CheckContents(*records, *format, path);
     if (!status.ok()) {
       return status;
     }
-    return CheckedArchive{std::move(file), *std::move(manifest)};
+    return CheckedArchive{*format, std::move(file), *std::move(manifest)};
   }
   Result<std::shared_ptr<ArchiveFile>> stored = Store(*records, path);
   if (!stored.ok()) {
     return stored.status();
   }
-  return CheckedArchive{*std::move(stored), *std::move(manifest)};
+  return CheckedArchive{*format, *std::move(stored), *std::move(manifest)};
 }
 
 }  // namespace torchdeploy

@@ -1,4 +1,4 @@
-// What the host reads of a torch.package archive, and checks before an engine does.
+// What the host reads of an archive, and checks before an engine does.
 #pragma once
 
 #include <memory>
@@ -6,13 +6,15 @@
 #include <string>
 
 #include "runtime/src/archive_file.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy {
 
 struct CheckedArchive {
-  // Every record is stored as it is, and every storage at a multiple of 64 bytes: the file
-  // that was given, or a copy in memory of one where that is not so.
+  ArchiveFormat format;
+  // The file that was given. Of torch.package every record is stored as it is, and every storage
+  // at a multiple of 64 bytes: where that is not so, it is a copy in memory.
   std::shared_ptr<ArchiveFile> file;
   // The manifest record, if there is one.
   std::optional<std::string> manifest;
@@ -20,11 +22,12 @@ struct CheckedArchive {
 
 // Reads all but the weights, whose checksums are not looked at, unless they are compressed.
 //
-// kDataLoss: not a zip file that torch.package wrote, cut short, or damaged. kInvalidArgument:
+// kDataLoss: not a zip file of an ArchiveFormat, cut short, or damaged. kInvalidArgument:
 // a record lies outside the archive's folder, or a manifest has over 16 MiB.
 // kResourceExhausted: more records than ReadZipDirectory() takes, or no memory for the copy.
 //
-// Source: docs/manifest.md; torch/package/package_exporter.py for the other records.
+// Source: docs/manifest.md; torch/package/package_exporter.py for the other records, and
+// torch/csrc/jit/serialization/export_module.cpp for those of TorchScript.
 Result<CheckedArchive> CheckArchive(std::shared_ptr<ArchiveFile> file);
 
 }  // namespace torchdeploy

@@ -10,9 +10,12 @@
 
 namespace torchdeploy {
 
-Result<std::unique_ptr<EngineLoader>> MakeEngineLoader(const Options& options) {
-  return options.engine_library.empty() ? MakePrivateEngineLoader(options)
-                                        : MakeSharedEngineLoader(options.engine_library);
+Result<std::unique_ptr<EngineLoader>> MakeEngineLoader(const Options& options, EngineKind engine) {
+  if (!options.engine_library.empty()) {
+    return MakeSharedEngineLoader(options.engine_library);
+  }
+  return engine == EngineKind::kPython ? MakePrivateEngineLoader(options)
+                                       : MakePrivateNativeEngineLoader(options);
 }
 
 }  // namespace torchdeploy

@@ -9,8 +9,12 @@
 
 namespace torchdeploy {
 
-// The loader that `options` ask for: of options.engine_library, else of private copies of
-// the CPython engine.
-Result<std::unique_ptr<EngineLoader>> MakeEngineLoader(const Options& options);
+enum class EngineKind {
+  kPython,  // The CPython engine, a private copy for each interpreter.
+  kNative,  // That for archives without Python: one private copy for all.
+};
+
+// The loader of that engine, or of options.engine_library where one is given.
+Result<std::unique_ptr<EngineLoader>> MakeEngineLoader(const Options& options, EngineKind engine);
 
 }  // namespace torchdeploy

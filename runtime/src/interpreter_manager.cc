@@ -11,10 +11,12 @@
 
 #include "runtime/src/archive_file.h"
 #include "runtime/src/archive_reader.h"
+#include "runtime/src/engine_pools.h"
 #include "runtime/src/manifest_parser.h"
 #include "runtime/src/package_state.h"
 #include "runtime/src/pool.h"
 #include "runtime/src/session_state.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/interpreter_usage.h"
 #include "torchdeploy/manifest.h"
@@ -44,28 +46,28 @@ Status Ask(const Options::CheckArchive& check, ArchiveFile& file) {
 // By value, as a designated initialiser reads well at the call.
 Result<std::unique_ptr<InterpreterManager>> InterpreterManager::Create(
     Options options) {  // NOLINT(performance-unnecessary-value-param)
-  Result<std::shared_ptr<Pool>> pool = Pool::Create(options);
-  if (!pool.ok()) {
-    return pool.status();
+  Result<std::unique_ptr<EnginePools>> pools = EnginePools::Create(options);
+  if (!pools.ok()) {
+    return pools.status();
   }
   return std::unique_ptr<InterpreterManager>(
-      new InterpreterManager(*std::move(pool), options.check_archive));
+      new InterpreterManager(*std::move(pools), options.check_archive));
 }
 
-InterpreterManager::InterpreterManager(std::shared_ptr<Pool> pool,
+InterpreterManager::InterpreterManager(std::unique_ptr<EnginePools> pools,
                                        Options::CheckArchive check_archive)
-    : pool_(std::move(pool)), check_archive_(std::move(check_archive)) {}
+    : pools_(std::move(pools)), check_archive_(std::move(check_archive)) {}
 
 InterpreterManager::~InterpreterManager() {
-  pool_->Retire();
+  pools_->Retire();
 }
 
 size_t InterpreterManager::size() const {
-  return pool_->size();
+  return pools_->size();
 }
 
 Result<Package> InterpreterManager::LoadPackage(const std::string& path) const {
-  return Load(ArchiveFile::Open(path, pool_->WhileIdle()));
+  return Load(ArchiveFile::Open(path));
 }
 
 Result<Package> InterpreterManager::LoadPackage(std::span<const std::byte> archive,
@@ -93,12 +95,20 @@ Result<Package> InterpreterManager::Load(Result<std::shared_ptr<ArchiveFile>> fi
     }
     manifest = *std::move(parsed);
   }
-  return Package(
-      std::make_shared<PackageState>(pool_, std::move(archive->file), std::move(manifest)));
+  Result<std::shared_ptr<Pool>> pool = pools_->For(archive->format);
+  if (!pool.ok()) {
+    return pool.status();
+  }
+  return Package(std::make_shared<PackageState>(*std::move(pool), archive->format,
+                                                std::move(archive->file), std::move(manifest)));
 }
 
 Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size_t> slot) const {
-  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(pool_, slot);
+  const Result<std::shared_ptr<Pool>> pool = pools_->For(ArchiveFormat::kTorchPackage);
+  if (!pool.ok()) {
+    return pool.status();
+  }
+  Result<std::shared_ptr<SessionState>> session = SessionState::Begin(*pool, slot);
   if (!session.ok()) {
     return session.status();
   }
@@ -107,31 +117,32 @@ Result<InterpreterSession> InterpreterManager::AcquireSession(std::optional<size
 
 Status InterpreterManager::RegisterModuleSource(const std::string& name,
                                                 const std::string& source) const {
-  return pool_->RegisterModule(name, source);
+  const Result<std::shared_ptr<Pool>> pool = pools_->For(ArchiveFormat::kTorchPackage);
+  return pool.ok() ? (*pool)->RegisterModule(name, source) : pool.status();
 }
 
 Status InterpreterManager::Resize(size_t interpreters) const {
-  return pool_->Resize(interpreters);
+  return pools_->Resize(interpreters);
 }
 
 Status InterpreterManager::LimitInterpreters(size_t interpreters) const {
   if (interpreters == 0) {
     return {Code::kInvalidArgument, "The limit is 0 interpreters; expected at least 1."};
   }
-  pool_->scheduler()->Limit(interpreters);
+  pools_->Limit(interpreters);
   return {};
 }
 
 size_t InterpreterManager::interpreters_replaced() const {
-  return pool_->replaced();
+  return pools_->replaced();
 }
 
 std::vector<InterpreterUsage> InterpreterManager::Usage() const {
-  return pool_->Usage();
+  return pools_->Usage();
 }
 
 void InterpreterManager::Close() {
-  pool_->scheduler()->Close();
+  pools_->Close();
 }
 
 }  // namespace torchdeploy

@@ -39,6 +39,12 @@ InterpreterStock& InterpreterStock::OfProcess() {
   return *stock;
 }
 
+std::shared_ptr<EngineLoader> InterpreterStock::FirstOf(std::shared_ptr<EngineLoader> loader) {
+  const std::lock_guard lock(mutex_);
+  std::string identity = loader->identity();
+  return loaders_.emplace(std::move(identity), std::move(loader)).first->second;
+}
+
 Result<std::vector<Interpreter*>> InterpreterStock::Lease(
     const std::shared_ptr<EngineLoader>& loader, size_t first, size_t count,
     const InterpreterTraits& traits) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,10 @@ namespace torchdeploy {
 class InterpreterStock {
  public:
   static InterpreterStock& OfProcess();
+
+  // The first loader of that identity that came here, which may be this one: what it has loaded
+  // stays, and serves the managers that are made later, too.
+  std::shared_ptr<EngineLoader> FirstOf(std::shared_ptr<EngineLoader> loader);
 
   // One interpreter for each of `count` slots from `first` on; those that are not in stock are
   // started side by side. All or none.
@@ -58,7 +63,9 @@ class InterpreterStock {
   std::atomic<bool> stopping_ = false;
 
   std::mutex mutex_;
-  std::vector<Entry> entries_;  // Guarded by mutex_. Only grows.
+  // Guarded by mutex_. Both only grow.
+  std::vector<Entry> entries_;
+  std::map<std::string, std::shared_ptr<EngineLoader>> loaders_;  // By identity.
 };
 
 }  // namespace torchdeploy

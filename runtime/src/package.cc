@@ -12,6 +12,7 @@
 #include "runtime/src/package_state.h"
 #include "runtime/src/replica_set.h"
 #include "runtime/src/session_state.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/obj.h"
@@ -45,6 +46,10 @@ const std::string& Package::path() const {
   return state_->archive().path();
 }
 
+ArchiveFormat Package::format() const {
+  return state_->format();
+}
+
 const std::optional<Manifest>& Package::manifest() const {
   return state_->manifest();
 }
@@ -54,7 +59,10 @@ ReplicatedObj Package::LoadPickle(const std::string& package, const std::string&
 }
 
 ReplicatedObj Package::LoadEntry() const {
-  const PickleName entry = manifest().has_value() ? manifest()->entry : PickleName();
+  const PickleName of_format = format() == ArchiveFormat::kTorchPackage
+                                   ? PickleName()
+                                   : PickleName{"torchdeploy", "entry.pkl"};
+  const PickleName entry = manifest().has_value() ? manifest()->entry : of_format;
   return LoadPickle(entry.package, entry.resource);
 }
 

@@ -10,15 +10,21 @@
 #include "runtime/src/engine.h"
 #include "runtime/src/engine_object.h"
 #include "runtime/src/pool.h"
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/status.h"
 #include "torchdeploy/tensor.h"
 
 namespace torchdeploy {
 
-PackageState::PackageState(std::shared_ptr<Pool> pool, std::shared_ptr<ArchiveFile> archive,
-                           std::optional<Manifest> manifest)
-    : pool_(std::move(pool)), archive_(std::move(archive)), manifest_(std::move(manifest)) {}
+PackageState::PackageState(std::shared_ptr<Pool> pool, ArchiveFormat format,
+                           std::shared_ptr<ArchiveFile> archive, std::optional<Manifest> manifest)
+    : pool_(std::move(pool)),
+      format_(format),
+      archive_(std::move(archive)),
+      manifest_(std::move(manifest)) {
+  archive_->SetWhileIdle(pool_->WhileIdle());
+}
 
 Result<std::shared_ptr<const EngineObject>> PackageState::ImporterIn(size_t slot) {
   const Pool::Tenant tenant = pool_->tenant(slot);

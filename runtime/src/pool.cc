@@ -42,12 +42,12 @@ SlotScheduler::SlotThread ThreadOf(Interpreter* interpreter) {
 
 }  // namespace
 
-Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
+Result<std::shared_ptr<Pool>> Pool::Create(const Options& options, EngineKind engine) {
   const Result<PoolSize> size = ResolvePoolSize(options);
   if (!size.ok()) {
     return size.status();
   }
-  Result<std::unique_ptr<EngineLoader>> loader = MakeEngineLoader(options);
+  Result<std::unique_ptr<EngineLoader>> loader = MakeEngineLoader(options, engine);
   if (!loader.ok()) {
     return loader.status();
   }
@@ -55,7 +55,8 @@ Result<std::shared_ptr<Pool>> Pool::Create(const Options& options) {
   if (!watch.ok()) {
     return watch.status();
   }
-  std::shared_ptr<Pool> pool(new Pool(*std::move(loader), *std::move(watch),
+  std::shared_ptr<Pool> pool(new Pool(InterpreterStock::OfProcess().FirstOf(*std::move(loader)),
+                                      *std::move(watch),
                                       {size->intra_op_threads, options.pin_cores}, options.log));
   if (Status status = pool->Resize(size->interpreters); !status.ok()) {
     return status;
@@ -199,8 +200,8 @@ void Pool::Replace(size_t slot) {
   const std::lock_guard joining(modules_mutex_);
   GiveRegisteredModules(interpreter->engine());
   Settle(slot, interpreter);
+  replaced_.fetch_add(1);  // Before anybody can be answered by it.
   scheduler_->Replace(slot, ThreadOf(interpreter));
-  replaced_.fetch_add(1);
   Log(name + " did not end a call that was over its deadline or cancelled, and was replaced.");
 }
 

@@ -14,6 +14,7 @@
 #include "runtime/src/archive_file.h"
 #include "runtime/src/call_watch.h"
 #include "runtime/src/engine.h"
+#include "runtime/src/engine_choice.h"
 #include "runtime/src/engine_loader.h"
 #include "runtime/src/interpreter.h"
 #include "runtime/src/slot_scheduler.h"
@@ -33,7 +34,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   };
 
   // Fails as InterpreterManager::Create() does.
-  static Result<std::shared_ptr<Pool>> Create(const Options& options);
+  static Result<std::shared_ptr<Pool>> Create(const Options& options, EngineKind engine);
 
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

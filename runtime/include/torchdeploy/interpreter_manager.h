@@ -1,4 +1,4 @@
-// A pool of isolated Python interpreters in this process.
+// A pool of interpreters in this process.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 namespace torchdeploy {
 
 class ArchiveFile;  // Internal.
-class Pool;         // Internal.
+class EnginePools;  // Internal.
 
 // Thread-safe. Interpreters cannot be unloaded: when a manager is destroyed they go to a
 // process-wide stock, from which the next manager with the same Python takes them.
@@ -41,10 +41,12 @@ class InterpreterManager {
   // Close(), then gives the interpreters back. REQUIRES: no session of this manager lives.
   ~InterpreterManager();
 
-  [[nodiscard]] size_t size() const;  // Number of interpreters now.
+  // Number of interpreters now: Python's for archives of torch.package, and as many that run
+  // archives without Python, once one was loaded. Sessions of no archive are Python's.
+  [[nodiscard]] size_t size() const;
 
-  // Reads and checks all of the archive but its weights. kNotFound: no such file. kDataLoss:
-  // not a torch.package archive, cut short, or damaged. kInvalidArgument: the manifest is not
+  // Reads and checks all of the archive, of any ArchiveFormat, but its weights. kNotFound: no such
+  // file. kDataLoss: no such archive, cut short, or damaged. kInvalidArgument: the manifest is not
   // valid, or a record lies outside the archive's folder. kResourceExhausted: it has too many
   // records, or takes more memory than there is (docs/weights.md says which take any).
   // Otherwise as Options::check_archive says.
@@ -79,7 +81,8 @@ class InterpreterManager {
   // CallOptions.
   [[nodiscard]] size_t interpreters_replaced() const;
 
-  // Of each interpreter, now. Never waits for one.
+  // Of each interpreter, now: of Python's, or, where there are none, of those without. Never waits
+  // for one.
   [[nodiscard]] std::vector<InterpreterUsage> Usage() const;
 
   // Refuses new calls with kUnavailable and waits until every accepted one has finished.
@@ -87,11 +90,11 @@ class InterpreterManager {
   void Close();
 
  private:
-  InterpreterManager(std::shared_ptr<Pool> pool, Options::CheckArchive check_archive);
+  InterpreterManager(std::unique_ptr<EnginePools> pools, Options::CheckArchive check_archive);
 
   [[nodiscard]] Result<Package> Load(Result<std::shared_ptr<ArchiveFile>> file) const;
 
-  std::shared_ptr<Pool> pool_;
+  std::unique_ptr<EnginePools> pools_;
   Options::CheckArchive check_archive_;
 };
 

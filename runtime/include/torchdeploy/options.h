@@ -38,9 +38,14 @@ struct Options {
   // interpreter.
   std::string cache_folder = {};
 
+  // Start interpreters when an archive or a session first needs them, which then fails with what
+  // Create() would have failed with. Python's otherwise start at once; those of archives without
+  // Python, which start in no time, always when one is loaded.
+  bool on_demand = false;
+
   // A library that implements the waist (interpreter_lib/abi/interp_abi.h) without Python.
   // It is loaded once, as it is, and makes all interpreters. Empty: the CPython engine,
-  // privately loaded once per interpreter.
+  // privately loaded once per interpreter, and, for archives without Python, the native engine.
   std::string engine_library = {};
 
   // Called with every archive before anything of it is looked at: its path, or the name of one in

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "torchdeploy/archive_format.h"
 #include "torchdeploy/interpreter_session.h"
 #include "torchdeploy/manifest.h"
 #include "torchdeploy/replicated_obj.h"
@@ -22,15 +23,18 @@ class Package {
  public:
   [[nodiscard]] const std::string& path() const;
 
-  // Nothing for an archive that was written by plain torch.package.
+  [[nodiscard]] ArchiveFormat format() const;
+
+  // Nothing for an archive that was written by plain torch.package or torch.jit.save().
   [[nodiscard]] const std::optional<Manifest>& manifest() const;
 
-  // The object pickled as (package, resource). Lazy: a missing pickle is the error of the
-  // first call, or of LoadEverywhere().
+  // The object pickled as (package, resource); an archive of TorchScript has its module as this
+  // default. Lazy: a missing pickle is the error of the first call, or of LoadEverywhere().
   [[nodiscard]] ReplicatedObj LoadPickle(const std::string& package = "model",
                                          const std::string& resource = "model.pkl") const;
 
-  // What a server calls: the manifest's entry, else the pickle ("model", "model.pkl").
+  // What a server calls: the manifest's entry, else the pickle ("model", "model.pkl"), else, of
+  // TorchScript, its module, called without gradients.
   [[nodiscard]] ReplicatedObj LoadEntry() const;
 
   // What the archive holds as (package, resource), as bytes or as UTF-8 text. kUnknown: there is
@@ -40,7 +44,8 @@ class Package {
   [[nodiscard]] Result<std::string> LoadText(const std::string& package,
                                              const std::string& resource) const;
 
-  // Of any interpreter, or of the one at `slot`; self() is the archive's torch.package importer.
+  // Of any interpreter, or of the one at `slot`; self() is the archive's torch.package importer,
+  // or, of TorchScript, of no use.
   [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
 
  private:

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,45 +26,91 @@ namespace torchdeploy {
 
 namespace {
 
-class PrivateEngineLoader : public EngineLoader {
+// Loads engines of one Python, each into libraries of its own. Thread-safe.
+class PrivateEngines {
  public:
-  PrivateEngineLoader(PythonInstallation python, std::string identity,
-                      std::shared_ptr<const LibraryCache> cache,
-                      std::shared_ptr<const LibrarySearch> search)
-      : python_(std::move(python)),
-        identity_(std::move(identity)),
-        cache_(std::move(cache)),
-        search_(std::move(search)) {}
+  PrivateEngines(PythonInstallation python, std::shared_ptr<const LibraryCache> cache,
+                 std::shared_ptr<const LibrarySearch> search)
+      : python_(std::move(python)), cache_(std::move(cache)), search_(std::move(search)) {}
 
-  Result<td_engine_api> Load(uint32_t number) override {
+  [[nodiscard]] const PythonInstallation& python() const { return python_; }
+  [[nodiscard]] const std::string& cache_folder() const { return cache_->folder(); }
+
+  // The engine at `path` in the libraries of `number`, which nobody else has in this process.
+  Result<td_engine_api> Load(uint32_t number, const std::string& path) {
     auto libraries = std::make_unique<PrivateLibraries>(number, cache_, search_);
     PrivateLibraries& opened = *libraries;
     {
       // Kept even when the rest fails: what it has loaded by then cannot be unloaded.
       const std::lock_guard lock(mutex_);
-      interpreters_.push_back(std::move(libraries));
+      loaded_.push_back(std::move(libraries));
     }
     if (Status status = opened.Start(python_.libpython, python_.shim); !status.ok()) {
       return status;
     }
-    const Result<void*> engine = opened.Open(python_.engine.c_str(), RTLD_NOW, "");
+    const Result<void*> engine = opened.Open(path.c_str(), RTLD_NOW, "");
     if (!engine.ok()) {
       return engine.status();
     }
-    return ReadEngineApi(*engine, python_.engine);
+    return ReadEngineApi(*engine, path);
   }
-
-  [[nodiscard]] const std::string& python() const override { return python_.executable; }
-  [[nodiscard]] const std::string& identity() const override { return identity_; }
 
  private:
   const PythonInstallation python_;
-  const std::string identity_;
   const std::shared_ptr<const LibraryCache> cache_;
   const std::shared_ptr<const LibrarySearch> search_;
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<PrivateLibraries>> interpreters_;  // Guarded by mutex_.
+  std::vector<std::unique_ptr<PrivateLibraries>> loaded_;  // Guarded by mutex_.
+};
+
+class PrivateEngineLoader : public EngineLoader {
+ public:
+  explicit PrivateEngineLoader(std::unique_ptr<PrivateEngines> engines)
+      : engines_(std::move(engines)),
+        identity_(engines_->python().executable + " in " + engines_->cache_folder()) {}
+
+  Result<td_engine_api> Load(uint32_t number) override {
+    return engines_->Load(number, engines_->python().engine);
+  }
+  [[nodiscard]] const std::string& python() const override { return engines_->python().executable; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+
+ private:
+  const std::unique_ptr<PrivateEngines> engines_;
+  const std::string identity_;
+};
+
+class NativeEngineLoader : public EngineLoader {
+ public:
+  explicit NativeEngineLoader(std::unique_ptr<PrivateEngines> engines)
+      : engines_(std::move(engines)),
+        identity_("torch of " + engines_->python().executable + " in " + engines_->cache_folder()) {
+  }
+
+  Result<td_engine_api> Load(uint32_t /*number*/) override {
+    const std::lock_guard lock(mutex_);
+    if (!api_.has_value()) {
+      const Result<td_engine_api> loaded =
+          engines_->Load(kNumber, engines_->python().native_engine);
+      if (!loaded.ok()) {
+        return loaded;
+      }
+      api_ = *loaded;
+    }
+    return *api_;
+  }
+  [[nodiscard]] const std::string& python() const override { return engines_->python().executable; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+
+ private:
+  // Interpreters count from 1.
+  static constexpr uint32_t kNumber = 0;
+
+  const std::unique_ptr<PrivateEngines> engines_;
+  const std::string identity_;
+  std::mutex mutex_;
+  std::optional<td_engine_api> api_;  // Guarded by mutex_.
 };
 
 // The files whose change makes all copies of an environment stale.
@@ -71,8 +118,9 @@ Result<std::vector<FileIdentity>> StateOf(const PythonInstallation& python) {
   const std::string torch_libraries = python.torch_folder + "/lib/";
   std::vector<FileIdentity> state;
   for (const std::string& path :
-       {python.libpython, python.shim, python.engine, torch_libraries + "libc10.so",
-        torch_libraries + "libtorch_cpu.so", torch_libraries + "libtorch_python.so"}) {
+       {python.libpython, python.shim, python.engine, python.native_engine,
+        torch_libraries + "libc10.so", torch_libraries + "libtorch_cpu.so",
+        torch_libraries + "libtorch_python.so"}) {
     Result<FileIdentity> identity = IdentifyFile(path);
     if (!identity.ok()) {
       return identity.status();
@@ -82,9 +130,7 @@ Result<std::vector<FileIdentity>> StateOf(const PythonInstallation& python) {
   return state;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<EngineLoader>> MakePrivateEngineLoader(const Options& options) {
+Result<std::unique_ptr<PrivateEngines>> FindEngines(const Options& options) {
   Result<PythonInstallation> python = FindPython(options.python);
   if (!python.ok()) {
     return python.status();
@@ -105,9 +151,25 @@ Result<std::unique_ptr<EngineLoader>> MakePrivateEngineLoader(const Options& opt
   const auto search = std::make_shared<const LibrarySearch>(
       std::vector<std::string>{python->torch_folder + "/lib",
                                std::filesystem::path(python->libpython).parent_path().string()});
-  std::string identity = python->executable + " in " + (*cache)->folder();
-  return std::unique_ptr<EngineLoader>(std::make_unique<PrivateEngineLoader>(
-      *std::move(python), std::move(identity), *std::move(cache), search));
+  return std::make_unique<PrivateEngines>(*std::move(python), *std::move(cache), search);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EngineLoader>> MakePrivateEngineLoader(const Options& options) {
+  Result<std::unique_ptr<PrivateEngines>> engines = FindEngines(options);
+  if (!engines.ok()) {
+    return engines.status();
+  }
+  return std::unique_ptr<EngineLoader>(std::make_unique<PrivateEngineLoader>(*std::move(engines)));
+}
+
+Result<std::unique_ptr<EngineLoader>> MakePrivateNativeEngineLoader(const Options& options) {
+  Result<std::unique_ptr<PrivateEngines>> engines = FindEngines(options);
+  if (!engines.ok()) {
+    return engines.status();
+  }
+  return std::unique_ptr<EngineLoader>(std::make_unique<NativeEngineLoader>(*std::move(engines)));
 }
 
 }  // namespace torchdeploy

@@ -127,7 +127,8 @@ Result<PythonInstallation> FindPython(const std::string& configured) {
                            .torch_folder = text("torch_folder"),
                            .torch_version = text("torch_version"),
                            .engine = {},
-                           .shim = {}};
+                           .shim = {},
+                           .native_engine = {}};
   const std::string torchdeploy_folder = text("torchdeploy_folder");
   if (Status status = CheckInstallation(found, torchdeploy_folder); !status.ok()) {
     return status;
@@ -135,6 +136,7 @@ Result<PythonInstallation> FindPython(const std::string& configured) {
   const auto libraries = std::filesystem::path(torchdeploy_folder) / "lib";
   found.engine = libraries / "libtorchdeploy_engine.so";
   found.shim = libraries / "libtorchdeploy_shim.so";
+  found.native_engine = libraries / "libtorchdeploy_native.so";
   return found;
 }
 

@@ -16,6 +16,7 @@ struct PythonInstallation {
   std::string torch_version;  // "2.13.0+cpu"
   std::string engine;         // torchdeploy_pkg/lib/libtorchdeploy_engine.so
   std::string shim;           // torchdeploy_pkg/lib/libtorchdeploy_shim.so
+  std::string native_engine;  // torchdeploy_pkg/lib/libtorchdeploy_native.so
 };
 
 // Runs `configured` (Options.python), else $VIRTUAL_ENV/bin/python, else python3, and asks it

@@ -55,12 +55,13 @@ class ArchiveFileTest : public ::testing::Test {
   }
 
   std::shared_ptr<ArchiveFile> Open() {
-    auto file = ArchiveFile::Open(path_, [this](size_t slot, const std::function<void()>& work) {
+    auto file = ArchiveFile::Open(path_);
+    EXPECT_TRUE(file.ok()) << file.status().ToString();
+    (*file)->SetWhileIdle([this](size_t slot, const std::function<void()>& work) {
       const std::lock_guard lock(idle_mutex_);
       moved_slots_.push_back(slot);
       work();
     });
-    EXPECT_TRUE(file.ok()) << file.status().ToString();
     return *file;
   }
 

@@ -218,7 +218,7 @@ TEST(PoolSizeTest, PinnedInterpretersRunOnTheirShareOfTheCoresAndCallersWhereThe
 Status LoadEngine(const std::string& path) {
   Options options;
   options.engine_library = path;
-  return MakeEngineLoader(options).status();
+  return MakeEngineLoader(options, EngineKind::kPython).status();
 }
 
 TEST(EngineLoaderTest, MissingLibraryIsNotFound) {
@@ -258,10 +258,10 @@ TEST(EngineLoaderTest, EngineThatFillsInNothingIsRefused) {
 TEST(EngineLoaderTest, PathsToOneLibraryHaveOneIdentity) {
   Options options;
   options.engine_library = TD_FAKE_ENGINE;
-  const auto direct = MakeEngineLoader(options);
+  const auto direct = MakeEngineLoader(options, EngineKind::kPython);
   const std::string path = TD_FAKE_ENGINE;
   options.engine_library = path.substr(0, path.rfind('/')) + "/./" + path.substr(path.rfind('/'));
-  const auto roundabout = MakeEngineLoader(options);
+  const auto roundabout = MakeEngineLoader(options, EngineKind::kPython);
   ASSERT_TRUE(direct.ok() && roundabout.ok());
   EXPECT_EQ((*direct)->identity(), (*roundabout)->identity());
   EXPECT_EQ((*direct)->python(), "");

@@ -46,9 +46,7 @@ class SharedArchiveTest : public ::testing::Test {
     return text.str();
   }
 
-  [[nodiscard]] std::shared_ptr<ArchiveFile> Open() const {
-    return *ArchiveFile::Open(path_, [](size_t, const auto& work) { work(); });
-  }
+  [[nodiscard]] std::shared_ptr<ArchiveFile> Open() const { return *ArchiveFile::Open(path_); }
 
   static std::string TextOf(const Tensor& tensor) {
     return {static_cast<const char*>(tensor.data()), tensor.size_bytes()};

@@ -115,6 +115,14 @@ torch_compile:
   }
 }
 
+TEST_F(ModelSettingsTest, OptimizedExecutionIsOnUnlessItIsTurnedOff) {
+  ASSERT_TRUE(Read("warmup_calls: 1").ok());
+  EXPECT_TRUE(settings_.optimized_execution);
+  ASSERT_TRUE(Read("optimized_execution: false").ok());
+  EXPECT_FALSE(settings_.optimized_execution);
+  EXPECT_EQ(Read("optimized_execution: 2").code(), Code::kInvalidArgument);
+}
+
 TEST_F(ModelSettingsTest, DevicesAreOneOrAList) {
   ASSERT_TRUE(Read("device: cuda:1").ok());
   EXPECT_THAT(settings_.devices, ElementsAre("cuda:1"));

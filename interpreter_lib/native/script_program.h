@@ -1,0 +1,16 @@
+// TorchScript archives, as torch.jit.save() writes them.
+#pragma once
+
+#include <memory>
+
+#include "interpreter_lib/native/program.h"
+
+#include <caffe2/serialize/read_adapter_interface.h>
+
+namespace torchdeploy::native {
+
+// Weights go to the CPU, wherever they were saved. Throws what torch throws when it cannot load it.
+std::unique_ptr<Program> LoadScriptProgram(
+    std::shared_ptr<caffe2::serialize::ReadAdapterInterface> archive);
+
+}  // namespace torchdeploy::native

@@ -1,0 +1,11 @@
+// What an archive is written in, which is what can run it.
+#pragma once
+
+namespace torchdeploy {
+
+enum class ArchiveFormat {
+  kTorchPackage,  // torch.package, and so torchdeploy_pkg: Python, run in an interpreter each.
+  kTorchScript,   // torch.jit.save(): run on one libtorch, without Python.
+};
+
+}  // namespace torchdeploy
