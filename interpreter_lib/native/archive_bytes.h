@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include <ATen/core/Tensor.h>
-
 #include <caffe2/serialize/read_adapter_interface.h>
 
 namespace torchdeploy::native {

@@ -11,6 +11,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
+#include <c10/util/irange.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/dlpack_tensor.h"
@@ -18,8 +19,6 @@
 #include "interpreter_lib/common/place.h"
 #include "interpreter_lib/native/ivalue_crossing.h"
 #include "interpreter_lib/native/native_object.h"
-
-#include <c10/util/irange.h>
 
 namespace torchdeploy::native {
 namespace {

@@ -7,14 +7,13 @@
 #include <utility>
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/native/archive_bytes.h"
 #include "interpreter_lib/native/program.h"
 #include "interpreter_lib/native/script_program.h"
-
-#include <c10/util/Exception.h>
 
 namespace torchdeploy::native {
 

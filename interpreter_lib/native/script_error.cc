@@ -1,16 +1,16 @@
 #include "interpreter_lib/native/script_error.h"
 
+#include <cstddef>
 #include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <c10/util/Exception.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
-
-#include <c10/util/Exception.h>
 
 namespace torchdeploy::native {
 namespace {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ATen/core/ivalue.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -14,8 +15,6 @@
 #include "interpreter_lib/native/call_arguments.h"
 #include "interpreter_lib/native/native_object.h"
 #include "interpreter_lib/native/program.h"
-
-#include <caffe2/serialize/read_adapter_interface.h>
 
 namespace torchdeploy::native {
 namespace {

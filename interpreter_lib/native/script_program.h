@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "interpreter_lib/native/program.h"
-
 #include <caffe2/serialize/read_adapter_interface.h>
+
+#include "interpreter_lib/native/program.h"
 
 namespace torchdeploy::native {
 

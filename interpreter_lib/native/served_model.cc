@@ -8,13 +8,12 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/native/native_object.h"
-
-#include <c10/core/InferenceMode.h>
 
 namespace torchdeploy::native {
 namespace {

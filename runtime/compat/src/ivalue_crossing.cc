@@ -15,13 +15,12 @@
 #include <ATen/core/Dict.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
+#include <c10/core/Layout.h>
+#include <c10/core/ScalarType.h>
 
 #include "runtime/compat/src/tensor_crossing.h"
 #include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
-
-#include <c10/core/Layout.h>
-#include <c10/core/ScalarType.h>
 
 namespace torch::deploy {
 

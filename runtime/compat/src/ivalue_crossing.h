@@ -6,10 +6,9 @@
 #include <vector>
 
 #include <ATen/core/ivalue.h>
+#include <c10/util/ArrayRef.h>
 
 #include "torchdeploy/value.h"
-
-#include <c10/util/ArrayRef.h>
 
 namespace torch::deploy {
 

@@ -5,10 +5,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/DLConvertor.h>
+#include <c10/core/GradMode.h>
 
 #include "torchdeploy/tensor.h"
-
-#include <c10/core/GradMode.h>
 
 namespace torch::deploy {
 

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include <caffe2/serialize/file_adapter.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/cpp/compat/shared_manager.h"
-#include <caffe2/serialize/file_adapter.h>
 #include <multipy/runtime/deploy.h>
 #include <multipy/runtime/path_environment.h>
 

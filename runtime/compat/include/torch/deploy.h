@@ -15,16 +15,15 @@
 
 // Programs get c10::irange, torch::jit::IValue and the reader interface through this header.
 #include <ATen/core/ivalue.h>
+#include <c10/util/ArrayRef.h>
+#include <c10/util/irange.h>                    // IWYU pragma: export
+#include <caffe2/serialize/inline_container.h>  // IWYU pragma: export
 #include <torch/csrc/api/include/torch/imethod.h>
 #include <torch/csrc/jit/serialization/import.h>  // IWYU pragma: export
 
 #include "torchdeploy/obj.h"
 #include "torchdeploy/package.h"
 #include "torchdeploy/replicated_obj.h"
-
-#include <c10/util/ArrayRef.h>
-#include <c10/util/irange.h>                    // IWYU pragma: export
-#include <caffe2/serialize/inline_container.h>  // IWYU pragma: export
 
 namespace torch::deploy {
 
