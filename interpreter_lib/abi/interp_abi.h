@@ -86,7 +86,8 @@ typedef uint64_t td_object;
 
 /* On a tensor that leaves the engine: something inside the interpreter can still write
    to its memory (a buffer, an input, another output), so its contents are stable only
-   until the interpreter takes its next call. */
+   until the interpreter takes its next call; those of a buffer of the native engine, whose
+   interpreters share them, while none of them writes to it. */
 #define TD_VALUE_ALIASED 1u
 
 typedef struct td_value td_value;

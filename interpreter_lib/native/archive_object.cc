@@ -24,7 +24,7 @@ NativeObjectPtr ArchiveObject::Load(const std::string& package, const std::strin
     return program_->NewModel();
   }
   if (package == "torchdeploy" && resource == "entry.pkl") {
-    return std::make_shared<ServedModel>(program_->NewModel());
+    return std::make_shared<ServedModel>(program_->NewModel(), program_->settings());
   }
   throw EngineError(TD_NOT_FOUND, "the archive has no pickle '" + package + "/" + resource +
                                       "'; one of TorchScript has 'model/model.pkl' only");

@@ -94,6 +94,7 @@ td_code OpenPackage(td_engine* engine, const char* name, td_value* archive, td_o
                     td_error* error) {
   const TakenTensors taken(archive, 1);
   return Guard(error, [&] {
+    const IntraOpThreads threads(engine->intra_op_threads);
     const at::Tensor bytes =
         TensorFromDlpack(std::exchange(archive->as.tensor, nullptr), Place("the archive"));
     *out = engine->objects.Add(
@@ -152,6 +153,7 @@ td_code Call(td_engine* engine, td_object callable, td_arguments* arguments, td_
 
 td_code ToValue(td_engine* engine, td_object object, td_value* out, td_error* error) {
   return Guard(error, [&] {
+    const IntraOpThreads threads(engine->intra_op_threads);
     *out = Finish(engine, engine->objects.Get(object)->Value(), TD_WANT_VALUE, "object");
   });
 }
@@ -159,6 +161,7 @@ td_code ToValue(td_engine* engine, td_object object, td_value* out, td_error* er
 td_code FromValue(td_engine* engine, td_value* value, td_object* out, td_error* error) {
   const TakenTensors taken(value, 1);
   return Guard(error, [&] {
+    const IntraOpThreads threads(engine->intra_op_threads);
     c10::IValue made = ToIValue(*value, c10::AnyType::get(), Place("value"), engine->finder());
     *out = engine->objects.Add(std::make_shared<ValueObject>(std::move(made)));
   });

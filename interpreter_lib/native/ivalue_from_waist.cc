@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +12,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
-#include <c10/util/irange.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/dlpack_tensor.h"
@@ -44,34 +44,54 @@ c10::TypePtr ElementsOf(const td_value* values, size_t size) {
   return are_tensors ? c10::TypePtr(c10::TensorType::get()) : c10::TypePtr(c10::AnyType::get());
 }
 
-bool IsNumber(const c10::TypePtr& type) {
-  return type->kind() == c10::TypeKind::BoolType || type->kind() == c10::TypeKind::IntType ||
-         type->kind() == c10::TypeKind::FloatType;
+// The dtype that holds what a number of that type can be; nothing for other types.
+std::optional<at::ScalarType> DtypeOf(const c10::TypePtr& number) {
+  switch (number->kind()) {
+    case c10::TypeKind::BoolType:
+      return at::kBool;
+    case c10::TypeKind::IntType:
+      return at::kLong;
+    case c10::TypeKind::FloatType:
+      return at::kDouble;
+    default:
+      return std::nullopt;
+  }
 }
 
-// REQUIRES: IsNumber(type).
-c10::IValue Number(const at::Tensor& tensor, const c10::TypePtr& type) {
-  if (type->kind() == c10::TypeKind::BoolType) {
-    return tensor.item<bool>();
+// Whether elements of one dtype are numbers of the other without loss: as for plain numbers, an
+// int may be a float, and nothing else is converted.
+bool CanBe(at::ScalarType element, at::ScalarType number) {
+  if (element == number) {
+    return true;
   }
-  return type->kind() == c10::TypeKind::IntType ? c10::IValue(tensor.item<int64_t>())
-                                                : c10::IValue(tensor.item<double>());
+  const bool is_int = c10::isIntegralType(element, /*includeBool=*/false) && element != at::kUInt64;
+  return is_int ? number != at::kBool : c10::isFloatingType(element) && number == at::kDouble;
+}
+
+template <typename Number>
+c10::IValue ListOf(const at::Tensor& tensor, const c10::TypePtr& element) {
+  const at::Tensor row = tensor.contiguous();
+  c10::impl::GenericList numbers(element);
+  numbers.reserve(static_cast<size_t>(row.numel()));
+  const Number* const data = row.const_data_ptr<Number>();
+  std::for_each(data, data + row.numel(), [&](Number number) { numbers.push_back(number); });
+  return numbers;
 }
 
 // A tensor, or the number or the numbers that code asks for instead of one.
 c10::IValue FromTensor(const at::Tensor& tensor, const c10::TypePtr& type) {
-  if (IsNumber(type) && tensor.numel() == 1) {
-    return Number(tensor, type);
-  }
   const auto* const list = type->castRaw<c10::ListType>();
-  if (list == nullptr || !IsNumber(list->getElementType()) || tensor.dim() != 1) {
+  const c10::TypePtr& number = list != nullptr ? list->getElementType() : type;
+  const std::optional<at::ScalarType> dtype = DtypeOf(number);
+  const bool has_shape = list != nullptr ? tensor.dim() == 1 : tensor.numel() == 1;
+  if (!dtype.has_value() || !has_shape || !CanBe(tensor.scalar_type(), *dtype)) {
     return tensor;
   }
-  c10::impl::GenericList numbers(list->getElementType());
-  for (const int64_t i : c10::irange(tensor.size(0))) {
-    numbers.push_back(Number(tensor[i], list->getElementType()));
-  }
-  return numbers;
+  const at::Tensor row = tensor.to(at::kCPU, *dtype).reshape(-1);
+  c10::IValue numbers = number->kind() == c10::TypeKind::BoolType  ? ListOf<bool>(row, number)
+                        : number->kind() == c10::TypeKind::IntType ? ListOf<int64_t>(row, number)
+                                                                   : ListOf<double>(row, number);
+  return list != nullptr ? numbers : numbers.toListRef().front();
 }
 
 c10::IValue FromTuple(const td_sequence& items, const c10::TypePtr& type, const Place& place,

@@ -15,6 +15,7 @@
 #include "interpreter_lib/common/place.h"
 #include "interpreter_lib/common/value_tree.h"
 #include "interpreter_lib/native/ivalue_crossing.h"
+#include "interpreter_lib/native/utf8.h"
 
 namespace torchdeploy::native {
 namespace {
@@ -53,7 +54,8 @@ bool FromScalar(const c10::IValue& value, td_value* out) {
     const c10::complex<double> number = value.toComplexDouble();
     *out = {TD_KIND_COMPLEX, 0, {.complex = {number.real(), number.imag()}}};
   } else if (value.isString()) {
-    SetText(out, TD_KIND_STR, value.toStringRef());
+    const std::string& text = value.toStringRef();
+    SetText(out, IsUtf8(text) ? TD_KIND_STR : TD_KIND_BYTES, text);
   } else if (value.isDevice()) {
     SetText(out, TD_KIND_DEVICE, value.toDevice().str());
   } else {
@@ -79,15 +81,15 @@ void FromDict(const c10::impl::GenericDict& dict, const Place& place, td_value* 
     td_value* const key = &out->as.dict.keys[i];
     td_value* const item = &out->as.dict.values[i];
     ++i;
-    if (entry.key().isString()) {
+    if (entry.key().isString() && IsUtf8(entry.key().toStringRef())) {
       SetText(key, TD_KIND_STR, entry.key().toStringRef());
       FromIValue(entry.value(), place.At(entry.key().toStringRef()), item);
     } else if (entry.key().isInt()) {
       *key = {TD_KIND_INT, 0, {.integer = entry.key().toInt()}};
       FromIValue(entry.value(), place.At(key->as.integer), item);
     } else {
-      Refuse(place,
-             "a dict key of type " + entry.key().type()->str() + " cannot cross; str and int can");
+      Refuse(place, "a dict key of type " + entry.key().type()->str() +
+                        " cannot cross; int, and str that is UTF-8, can");
     }
   }
 }

@@ -1,9 +1,18 @@
 // What an archive holds, loaded once for all its replicas.
 #pragma once
 
+#include <atomic>
+#include <memory>
+
 #include "interpreter_lib/native/native_object.h"
 
 namespace torchdeploy::native {
+
+// How a server wants the model to be called; one for all replicas, those that are made later, too.
+struct CallSettings {
+  std::atomic<bool> inference_mode = false;
+  std::atomic<bool> optimized_execution = true;
+};
 
 // Thread-safe: replicas call it at the same time.
 class Program {
@@ -15,6 +24,11 @@ class Program {
 
   // A replica of its model, which keeps what it needs of the program alive.
   [[nodiscard]] virtual NativeObjectPtr NewModel() const = 0;
+
+  [[nodiscard]] const std::shared_ptr<CallSettings>& settings() const { return settings_; }
+
+ private:
+  const std::shared_ptr<CallSettings> settings_ = std::make_shared<CallSettings>();
 };
 
 }  // namespace torchdeploy::native

@@ -11,6 +11,7 @@
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
+#include "interpreter_lib/native/utf8.h"
 
 namespace torchdeploy::native {
 namespace {
@@ -21,7 +22,8 @@ constexpr std::string_view kIntroduction =
 constexpr std::string_view kPythonModule = "builtins.";
 
 // "Class: message" is the end of a text that begins with the traceback.
-EngineError Split(const std::string& text, const std::string& type) {
+EngineError Split(const std::string& thrown, const std::string& type) {
+  const std::string text = ShownAsUtf8(thrown);
   const std::string before = "\n" + type + ": ";
   const size_t at = text.rfind(before);
   if (!text.starts_with(kIntroduction) || at == std::string::npos) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <ATen/core/function_schema.h>
 #include <ATen/core/ivalue.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
@@ -71,12 +72,42 @@ class ScriptModule : public NativeObject {
   const std::optional<torch::jit::Method> forward_;
 };
 
+// The same module with attributes of its own, all but the tensors and the objects of C++: what one
+// replica assigns must not meet the calls of another.
+torch::jit::Module WithOwnAttributes(const torch::jit::Module& module) {
+  const c10::IValue original = module._ivalue();
+  c10::IValue::HashIdentityIValueMap copied;
+  original.visit([&copied](const c10::IValue& part) {
+    if (part.isTensor() || part.isCustomClass()) {
+      copied[part] = part;
+    }
+    return false;  // Go on.
+  });
+  return torch::jit::Module(original.deepcopy(copied).toObject());
+}
+
+// A default value finds out its type when it is first asked for, which replicas must not do at the
+// same time.
+void SettleTypesOfDefaults(const c10::FunctionSchema& schema) {
+  for (const c10::Argument& argument : schema.arguments()) {
+    if (argument.default_value()) {
+      argument.default_value()->type();
+    }
+  }
+}
+
 class ScriptProgram : public Program {
  public:
-  explicit ScriptProgram(torch::jit::Module module) : module_(std::move(module)) {}
+  explicit ScriptProgram(torch::jit::Module module) : module_(std::move(module)) {
+    for (const torch::jit::Module& part : module_.modules()) {
+      for (const torch::jit::Method& method : part.get_methods()) {
+        SettleTypesOfDefaults(method.function().getSchema());
+      }
+    }
+  }
 
   [[nodiscard]] NativeObjectPtr NewModel() const override {
-    return std::make_shared<ScriptModule>(module_);
+    return std::make_shared<ScriptModule>(WithOwnAttributes(module_));
   }
 
  private:

@@ -14,6 +14,7 @@
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/native/native_object.h"
+#include "interpreter_lib/native/program.h"
 
 namespace torchdeploy::native {
 namespace {
@@ -24,7 +25,7 @@ constexpr std::string_view kMethodPrefix = "method_";
 
 class ServedModel::Configure : public NativeObject {
  public:
-  explicit Configure(std::shared_ptr<Settings> settings) : settings_(std::move(settings)) {}
+  explicit Configure(std::shared_ptr<CallSettings> settings) : settings_(std::move(settings)) {}
 
   [[nodiscard]] std::string Description() const override { return "configure"; }
 
@@ -48,13 +49,10 @@ class ServedModel::Configure : public NativeObject {
     }
   }
 
-  const std::shared_ptr<Settings> settings_;
+  const std::shared_ptr<CallSettings> settings_;
 };
 
-ServedModel::ServedModel(NativeObjectPtr model)
-    : ServedModel(std::move(model), std::make_shared<Settings>()) {}
-
-ServedModel::ServedModel(NativeObjectPtr model, std::shared_ptr<Settings> settings)
+ServedModel::ServedModel(NativeObjectPtr model, std::shared_ptr<CallSettings> settings)
     : model_(std::move(model)), settings_(std::move(settings)) {}
 
 std::string ServedModel::Description() const {
@@ -69,8 +67,7 @@ NativeObjectPtr ServedModel::Attribute(const std::string& name) {
     return nullptr;
   }
   NativeObjectPtr method = model_->Attribute(name.substr(kMethodPrefix.size()));
-  return method == nullptr ? nullptr
-                           : NativeObjectPtr(new ServedModel(std::move(method), settings_));
+  return method == nullptr ? nullptr : std::make_shared<ServedModel>(std::move(method), settings_);
 }
 
 c10::IValue ServedModel::Call(td_arguments& arguments, const FindObject& find) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "interpreter_lib/native/native_object.h"
+#include "interpreter_lib/native/program.h"
 
 namespace torchdeploy::native {
 
@@ -15,7 +16,7 @@ namespace torchdeploy::native {
 // Source: docs/manifest.md, "The entry"; python/torchdeploy_pkg/in_archive/entry.py.
 class ServedModel : public NativeObject {
  public:
-  explicit ServedModel(NativeObjectPtr model);
+  ServedModel(NativeObjectPtr model, std::shared_ptr<CallSettings> settings);
 
   [[nodiscard]] std::string Description() const override;
   NativeObjectPtr Attribute(const std::string& name) override;
@@ -24,15 +25,8 @@ class ServedModel : public NativeObject {
  private:
   class Configure;
 
-  struct Settings {
-    bool inference_mode = false;
-    bool optimized_execution = true;
-  };
-
-  ServedModel(NativeObjectPtr model, std::shared_ptr<Settings> settings);
-
   const NativeObjectPtr model_;
-  const std::shared_ptr<Settings> settings_;  // Of the model, and so of its methods.
+  const std::shared_ptr<CallSettings> settings_;
 };
 
 }  // namespace torchdeploy::native

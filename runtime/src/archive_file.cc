@@ -186,7 +186,7 @@ Status ArchiveFile::MoveToMemory() {
   {
     const std::lock_guard lock(mutex_);
     file_ = *std::move(memory);
-    mapped.swap(mapped_);
+    mapped = mapped_;  // They stay, and readers who come later share theirs.
   }
   Status first_failure;
   for (const Mapped& one : mapped) {

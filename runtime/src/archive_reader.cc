@@ -122,7 +122,7 @@ Result<std::optional<std::string>> ReadManifest(const ZipRecord* record, const s
 // Of all but weights, which are read when a call first touches them, or once, into memory.
 Status CheckContents(const Records& records, ArchiveFormat format, const std::string& path) {
   for (const ZipRecord& record : records) {
-    if (IsStorage(record, format)) {
+    if (IsStorage(record, format) && !record.is_deflated) {
       continue;
     }
     Status status =

@@ -64,20 +64,34 @@ Result<std::shared_ptr<Pool>> EnginePools::Make(EngineKind engine) {
     if (PlaceOf(engine) != nullptr || is_closed_) {
       return is_closed_ ? Result<std::shared_ptr<Pool>>(IsClosing()) : PlaceOf(engine);
     }
+    options_.interpreters = static_cast<int>(size_);
   }
   Result<std::shared_ptr<Pool>> pool = Pool::Create(options_, engine);
   if (!pool.ok()) {
-    return pool.status();
+    return pool;
   }
+  while (!Settle(*pool, engine)) {
+    // Of a pool that nobody has yet this waits for nobody.
+    if (Status status = (*pool)->Resize(size()); !status.ok()) {
+      return status;
+    }
+  }
+  return pool;
+}
+
+bool EnginePools::Settle(const std::shared_ptr<Pool>& pool, EngineKind engine) {
   const std::lock_guard lock(mutex_);
+  if (pool->size() != size_) {
+    return false;
+  }
   if (limit_ != 0) {
-    (*pool)->scheduler()->Limit(limit_);
+    pool->scheduler()->Limit(limit_);
   }
   if (is_closed_) {
-    (*pool)->scheduler()->Close();
+    pool->scheduler()->Close();
   }
-  PlaceOf(engine) = *pool;
-  return pool;
+  PlaceOf(engine) = pool;
+  return true;
 }
 
 std::vector<std::shared_ptr<Pool>> EnginePools::Made() const {
@@ -92,25 +106,37 @@ std::vector<std::shared_ptr<Pool>> EnginePools::Made() const {
 }
 
 size_t EnginePools::size() const {
-  const std::vector<std::shared_ptr<Pool>> made = Made();
   const std::lock_guard lock(mutex_);
-  return made.empty() ? size_ : made.front()->size();
+  return size_;
 }
 
 Status EnginePools::Resize(size_t interpreters) {
   if (Status status = CheckInterpreters(interpreters); !status.ok()) {
     return status;
   }
-  const std::lock_guard making(making_mutex_);
+  // Not making_mutex_: to take interpreters away waits for calls, which may load an archive.
+  const std::lock_guard resizing(resizing_mutex_);
+  const size_t before = size();
+  if (Status status = ResizeMade(interpreters); !status.ok()) {
+    const Status ignored = ResizeMade(before);
+    return status;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    size_ = interpreters;
+  }
+  // One that was made meanwhile has the size of before.
+  return ResizeMade(interpreters);
+}
+
+Status EnginePools::ResizeMade(size_t interpreters) {
+  Status first_failure;
   for (const std::shared_ptr<Pool>& pool : Made()) {
-    if (Status status = pool->Resize(interpreters); !status.ok()) {
-      return status;
+    if (first_failure.ok()) {
+      first_failure = pool->Resize(interpreters);
     }
   }
-  options_.interpreters = static_cast<int>(interpreters);
-  const std::lock_guard lock(mutex_);
-  size_ = interpreters;
-  return {};
+  return first_failure;
 }
 
 void EnginePools::Limit(size_t interpreters) {

@@ -47,10 +47,16 @@ class EnginePools {
   // Those that there are, Python's first.
   [[nodiscard]] std::vector<std::shared_ptr<Pool>> Made() const;
   [[nodiscard]] std::shared_ptr<Pool>& PlaceOf(EngineKind engine);
+  // Stops at the first failure, and leaves those before it resized.
+  Status ResizeMade(size_t interpreters);
+  // REQUIRES: making_mutex_ is held.
   Result<std::shared_ptr<Pool>> Make(EngineKind engine);
+  // Whether the pool, new, has the size that is asked for by now, and so is the engine's.
+  bool Settle(const std::shared_ptr<Pool>& pool, EngineKind engine);
 
-  std::mutex making_mutex_;  // One Make() or Resize() at a time; others read what is there.
-  Options options_;          // Guarded by making_mutex_.
+  std::mutex resizing_mutex_;  // One Resize() at a time.
+  std::mutex making_mutex_;    // One Make() at a time; others read what is there.
+  Options options_;            // Guarded by making_mutex_.
 
   mutable std::mutex mutex_;  // Never held while a pool does anything.
   // Guarded by mutex_.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <span>
@@ -104,6 +105,30 @@ TEST(NativeReplicasTest, WeightsAreHeldOnceByAllReplicas) {
   EXPECT_LT(added, kBigBytes + kBigBytes / 2);
 }
 
+TEST(NativeReplicasTest, WhatOneReplicaAssignsToItsAttributesTheOthersDoNotSee) {
+  const ReplicatedObj model = LoadNativeModel("scaled.pt");
+  for (size_t slot = 0; slot < kInterpreters; ++slot) {
+    const auto session = *model.AcquireSession(slot);
+    EXPECT_EQ(*session.self().Attribute("count")->Call({})->ToValue()->get<int64_t>(), 1);
+    EXPECT_EQ(*session.self().Attribute("count")->Call({})->ToValue()->get<int64_t>(), 2);
+  }
+}
+
+TEST(NativeReplicasTest, TheWeightsOfAFileThatIsRewrittenAreNotLoadedAgain) {
+  const std::string path = ::testing::TempDir() + "/rewritten.pt";
+  std::filesystem::copy_file(TD_ARCHIVES "big.pt", path,
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto package = NativeManager().LoadPackage(path);
+  ASSERT_TRUE(package.ok()) << package.status().ToString();
+  const ReplicatedObj model = package->LoadPickle();
+  ASSERT_TRUE(model.AcquireSession(0).ok());
+  std::ofstream(path, std::ios::trunc) << "something else";
+  const size_t before = HeldBytes();
+  ASSERT_TRUE(model.AcquireSession(1).ok());
+  EXPECT_LT(HeldBytes(), before + kBigBytes / 2);
+  std::filesystem::remove(path);
+}
+
 TEST(NativeReplicasTest, ThePackagesOfOneArchiveHaveObjectsOfTheirOwn) {
   EXPECT_EQ(*CallMethod(LoadNative("scaled.pt"), "count")->get<int64_t>(), 1);
   EXPECT_EQ(*CallMethod(LoadNative("scaled.pt"), "count")->get<int64_t>(), 1);
@@ -148,6 +173,24 @@ TEST(NativeReplicasTest, AModelIsServedWithoutGradientsAndAsItIsWithThem) {
   const auto method = *served.self().Attribute("method_needs_grad");
   EXPECT_FALSE(*method.Call({Row()})->ToValue()->get<bool>());
   EXPECT_TRUE(*CallMethod(package, "needs_grad", {Row()})->get<bool>());
+}
+
+TEST(NativeReplicasTest, WhatTheServerAsksOfCallsIsAskedOfReplicasThatComeLaterToo) {
+  const ReplicatedObj entry = LoadNative("scaled.pt").LoadEntry();
+  const auto is_inferring = [&](size_t slot) {
+    const auto session = *entry.AcquireSession(slot);
+    return *session.self().Attribute("method_is_inferring")->Call({Row()})->ToValue()->get<bool>();
+  };
+  EXPECT_FALSE(is_inferring(0));
+  {
+    const auto session = *entry.AcquireSession(0);
+    const Obj configure = *session.self().Attribute("configure");
+    const Status wrong = configure.Call({}, {{"device", std::string("cpu")}}).status();
+    EXPECT_THAT(wrong.message(), HasSubstr("device is not for TorchScript archives"));
+    ASSERT_TRUE(configure.Call({}, {{"inference_mode", true}}).ok());
+  }
+  EXPECT_TRUE(is_inferring(0));
+  EXPECT_TRUE(is_inferring(1)) << "made only now";
 }
 
 TEST(NativeReplicasTest, WhatNeedsPythonIsRefusedByName) {

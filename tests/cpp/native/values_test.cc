@@ -28,6 +28,21 @@ Tensor Row() {
   return MakeTensor({1, 2}, {1, 2});
 }
 
+template <typename Element>
+Tensor One(Element element, DLDataType dtype) {
+  auto owner = std::make_shared<Element>(element);
+  Element* const data = owner.get();
+  return Tensor::View(data, dtype, {1}, std::move(owner));
+}
+
+Tensor Count(int64_t count) {
+  return One(count, {kDLInt, 64, 1});
+}
+
+Tensor Flag() {
+  return One(true, {kDLBool, 8, 1});
+}
+
 class NativeValuesTest : public ::testing::Test {
  protected:
   // What a method of kinds.pt gives.
@@ -95,12 +110,27 @@ TEST_F(NativeValuesTest, TextsEnterAsTextOrBytesAndComeOutAsText) {
   EXPECT_EQ(*list->at(1).get<std::string>(), "C");
 }
 
+TEST_F(NativeValuesTest, TextThatIsNoUtf8IsBytesAlsoInAnError) {
+  const Value bytes = Bytes{"\xFF\xC0\x80"};
+  const Result<Value> texts = LoadNativeModel("kinds.pt").Call({List{bytes, std::string("ß€𝄞")}});
+  ASSERT_TRUE(texts.ok()) << texts.status().ToString();
+  EXPECT_EQ(texts->get<List>()->at(0).get<Bytes>()->data, "\xFF\xC0\x80");
+  EXPECT_EQ(*texts->get<List>()->at(1).get<std::string>(), "ß€𝄞");
+  const Result<Value> failed = CallMethod(LoadNative("scaled.pt"), "fail", {bytes});
+  EXPECT_EQ(failed.status().message(), "???");
+}
+
 TEST_F(NativeValuesTest, TensorsOfOneElementStandForNumbersAndRowsForListsOfThem) {
   const Value one = MakeTensor({3}, {1});
-  const Result<Value> number = Call("numbers", {one, one, one, MakeTensor({1, 2}, {2})});
+  const Result<Value> number = Call("numbers", {Count(3), one, Flag(), Count(2)});
   ASSERT_TRUE(number.ok()) << number.status().ToString();
-  EXPECT_EQ(*number->get<double>(), 12);
+  EXPECT_EQ(*number->get<double>(), 11);
   EXPECT_EQ(*Call("numbers", {int64_t{2}, 0.5, true, List{int64_t{4}}})->get<double>(), 5);
+  const Tensor flag = Flag();
+  EXPECT_EQ(*Call("numbers", {int64_t{1}, one, flag, List{}})->get<double>(), 3);
+  EXPECT_THAT(FailureOf("numbers", {one, 0.5, true, List{}}).message(),
+              HasSubstr("argument 0: is a value of type Tensor; expected int"))
+      << "a float is no int, as a tensor either";
   EXPECT_THAT(FailureOf("numbers", {Row(), 0.5, true, List{}}).message(),
               HasSubstr("argument 0: is a value of type Tensor; expected int"));
 }

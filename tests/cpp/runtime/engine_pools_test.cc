@@ -1,5 +1,6 @@
 // Interpreters that start when an archive needs them, and archives of two formats in one manager.
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -131,6 +132,33 @@ TEST(EnginePoolsTest, BothKindsOfInterpretersAreResizedLimitedAndClosedTogether)
   EXPECT_EQ(native.Call({}).status().code(), Code::kUnavailable);
   EXPECT_EQ(manager->LoadPackage(TorchScriptArchive().path()).ok(), true)
       << "an archive is opened, and its calls are refused";
+}
+
+TEST(EnginePoolsTest, AnArchiveIsLoadedWhileAResizeWaitsForItsLoader) {
+  const auto manager = MakeManager(2);
+  const TorchScriptArchive archive;
+  auto session = manager->AcquireSession(1);
+  ASSERT_TRUE(session.ok());
+  std::thread resizer([&] { EXPECT_TRUE(manager->Resize(1).ok()); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // To be waiting for the session.
+  const auto package = manager->LoadPackage(archive.path());
+  ASSERT_TRUE(package.ok());
+  EXPECT_EQ(package->LoadPickle().num_interpreters(), 2U);
+  session = Status(Code::kCancelled, "is let go");
+  resizer.join();
+  EXPECT_EQ(manager->size(), 1U);
+  EXPECT_EQ(package->LoadPickle().num_interpreters(), 1U) << "though it came in between";
+}
+
+TEST(EnginePoolsTest, AResizeThatCannotBeChangesNothing) {
+  const auto manager = MakeManager(2);
+  const auto package = manager->LoadPackage(TorchScriptArchive().path());
+  ASSERT_TRUE(package.ok());
+  const auto session = package->LoadPickle("model", "slot.pkl").AcquireSession();
+  ASSERT_TRUE(session.ok());
+  EXPECT_EQ(manager->Resize(1).code(), Code::kFailedPrecondition) << "this thread holds a session";
+  EXPECT_EQ(manager->size(), 2U);
+  EXPECT_EQ(LoadModel(*manager, "slot.pkl").num_interpreters(), 2U);
 }
 
 TEST(EnginePoolsTest, ManyWhoNeedTheFirstInterpretersAtOnceGetTheSameOnes) {
