@@ -327,12 +327,12 @@ void FakeProcess::Hang() {
   std::unique_lock lock(mutex_);
   ++hanging_;
   released_.wait(lock, [this, before = releases_] { return releases_ > before; });
-  --hanging_;
 }
 
 void FakeProcess::ReleaseHanging() {
   const std::lock_guard lock(mutex_);
   ++releases_;
+  hanging_ = 0;  // Not when they wake, or a test would count them with those that hang next.
   released_.notify_all();
 }
 
