@@ -68,9 +68,9 @@ bool CanBe(at::ScalarType element, at::ScalarType number) {
   return is_int ? number != at::kBool : c10::isFloatingType(element) && number == at::kDouble;
 }
 
+// REQUIRES: `row` is contiguous, on the CPU, of Number's dtype.
 template <typename Number>
-c10::IValue ListOf(const at::Tensor& tensor, const c10::TypePtr& element) {
-  const at::Tensor row = tensor.contiguous();
+c10::IValue ListOf(const at::Tensor& row, const c10::TypePtr& element) {
   c10::impl::GenericList numbers(element);
   numbers.reserve(static_cast<size_t>(row.numel()));
   const Number* const data = row.const_data_ptr<Number>();
@@ -87,11 +87,15 @@ c10::IValue FromTensor(const at::Tensor& tensor, const c10::TypePtr& type) {
   if (!dtype.has_value() || !has_shape || !CanBe(tensor.scalar_type(), *dtype)) {
     return tensor;
   }
-  const at::Tensor row = tensor.to(at::kCPU, *dtype).reshape(-1);
-  c10::IValue numbers = number->kind() == c10::TypeKind::BoolType  ? ListOf<bool>(row, number)
-                        : number->kind() == c10::TypeKind::IntType ? ListOf<int64_t>(row, number)
-                                                                   : ListOf<double>(row, number);
-  return list != nullptr ? numbers : numbers.toListRef().front();
+  const at::Tensor row = tensor.to(at::kCPU, *dtype).contiguous();
+  switch (*dtype) {
+    case at::kBool:
+      return list != nullptr ? ListOf<bool>(row, number) : c10::IValue(row.item<bool>());
+    case at::kLong:
+      return list != nullptr ? ListOf<int64_t>(row, number) : c10::IValue(row.item<int64_t>());
+    default:
+      return list != nullptr ? ListOf<double>(row, number) : c10::IValue(row.item<double>());
+  }
 }
 
 c10::IValue FromTuple(const td_sequence& items, const c10::TypePtr& type, const Place& place,

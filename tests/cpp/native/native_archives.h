@@ -1,7 +1,6 @@
 // The manager of this test program, and the archives that write_archives.py has written.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,8 +8,9 @@
 #include "torchdeploy/package.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
+
+#include "tests/cpp/float_tensors.h"  // IWYU pragma: export
 
 namespace torchdeploy {
 
@@ -26,10 +26,5 @@ ReplicatedObj LoadNativeModel(const std::string& name);
 // A method of the model, in any interpreter.
 Result<Value> CallMethod(const Package& package, const std::string& method,
                          const std::vector<Value>& args = {}, const Kwargs& kwargs = {});
-
-// float32, of that shape.
-Tensor MakeTensor(const std::vector<float>& elements, const std::vector<int64_t>& shape);
-// Of a value that must be a float32 tensor.
-std::vector<float> ElementsOf(const Value& value);
 
 }  // namespace torchdeploy

@@ -3,21 +3,18 @@
 #include <stdlib.h>
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <dlpack/dlpack.h>
 #include <gtest/gtest.h>
 
 #include "torchdeploy/interpreter_manager.h"
@@ -26,25 +23,12 @@
 #include "torchdeploy/package.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
 
+#include "tests/cpp/must.h"
 #include "tests/fakes/archive_writer.h"
 
 namespace torchdeploy {
-
-namespace {
-
-template <typename T>
-T Must(Result<T> result) {
-  if (!result.ok()) {
-    ADD_FAILURE() << result.status().ToString();
-    std::abort();
-  }
-  return *std::move(result);
-}
-
-}  // namespace
 
 TemporaryFolder::TemporaryFolder() {
   path_ = ::testing::TempDir() + "/torchdeploy_XXXXXX";
@@ -107,24 +91,6 @@ void AwaitHanging(int64_t count) {
 void ReleaseHanging() {
   const auto manager = MakeManager(1);
   CallFake(Must(manager->AcquireSession()), "release");
-}
-
-Tensor MakeTensor(const std::vector<float>& elements) {
-  auto owner = std::make_shared<std::vector<float>>(elements);
-  float* const data = owner->data();
-  return Tensor::View(data, {kDLFloat, 32, 1}, {static_cast<int64_t>(elements.size())},
-                      std::move(owner));
-}
-
-std::vector<float> ElementsOf(const Value& value) {
-  const auto* const tensor = value.get<Tensor>();
-  if (tensor == nullptr) {
-    ADD_FAILURE() << "The value is no tensor.";
-    return {};
-  }
-  std::vector<float> elements(static_cast<size_t>(tensor->num_elements()));
-  tensor->CopyTo(std::as_writable_bytes(std::span(elements)));
-  return elements;
 }
 
 int64_t IntegerOf(const Value& value) {

@@ -12,8 +12,9 @@
 #include "torchdeploy/package.h"
 #include "torchdeploy/replicated_obj.h"
 #include "torchdeploy/status.h"
-#include "torchdeploy/tensor.h"
 #include "torchdeploy/value.h"
+
+#include "tests/cpp/float_tensors.h"  // IWYU pragma: export
 
 namespace torchdeploy {
 
@@ -49,8 +50,6 @@ int64_t FakeNumberElsewhere(const std::string& name);
 void AwaitHanging(int64_t count);
 void ReleaseHanging();
 
-Tensor MakeTensor(const std::vector<float>& elements);
-std::vector<float> ElementsOf(const Value& value);
 // Of a value that must hold T.
 int64_t IntegerOf(const Value& value);
 
