@@ -63,19 +63,29 @@ MetricFamily OfNumber(MetricType type, const char* name, const char* help, doubl
   return {name, help, type, {Number(type, {}, value)}};
 }
 
-ClientMetric Histogram(Labels labels, const CountedDuration& durations) {
+double Seconds(uint64_t ns) {
+  return static_cast<double>(ns) / kNsPerSecond;
+}
+
+double Seconds(std::chrono::nanoseconds duration) {
+  return static_cast<double>(duration.count()) / kNsPerSecond;
+}
+
+// `by_bound` has one more than `bounds`, for longer ones.
+template <typename Duration, size_t kBounds>
+ClientMetric Histogram(Labels labels, double sum_s,
+                       const std::array<uint64_t, kBounds + 1>& by_bound,
+                       const std::array<Duration, kBounds>& bounds) {
   ClientMetric metric;
   metric.label = std::move(labels);
-  metric.histogram.sample_count = durations.count;
-  metric.histogram.sample_sum = static_cast<double>(durations.ns) / kNsPerSecond;
   uint64_t count = 0;
-  for (size_t i = 0; i < durations.by_bound.size(); ++i) {
-    count += durations.by_bound[i];
+  for (size_t i = 0; i <= kBounds; ++i) {
+    count += by_bound[i];
     metric.histogram.bucket.push_back(
-        {count, i < kDurationBoundsNs.size()
-                    ? static_cast<double>(kDurationBoundsNs[i]) / kNsPerSecond
-                    : std::numeric_limits<double>::infinity()});
+        {count, i < kBounds ? Seconds(bounds[i]) : std::numeric_limits<double>::infinity()});
   }
+  metric.histogram.sample_count = count;
+  metric.histogram.sample_sum = sum_s;
   return metric;
 }
 
@@ -83,7 +93,9 @@ MetricFamily Durations(const Samples& samples, const char* name, const char* hel
                        const std::function<CountedDuration(const StatisticsSnapshot&)>& durations) {
   MetricFamily family{name, help, MetricType::Histogram, {}};
   for (const Sample& sample : samples) {
-    family.metric.push_back(Histogram(sample.labels(), durations(sample.statistics)));
+    const CountedDuration counted = durations(sample.statistics);
+    family.metric.push_back(
+        Histogram(sample.labels(), Seconds(counted.ns), counted.by_bound, kDurationBoundsNs));
   }
   return family;
 }
@@ -185,21 +197,18 @@ void AddModels(const Samples& samples, std::vector<MetricFamily>& families) {
 // Interpreters by who uses them: "shared", or "NAME/VERSION".
 using Pools = std::vector<std::pair<std::string, const InterpreterManager*>>;
 
-MetricFamily OfInterpreters(const Pools& pools, MetricType type, const char* name, const char* help,
-                            const std::function<double(const InterpreterUsage&)>& number) {
+MetricFamily OfInterpreters(
+    const Pools& pools, MetricType type, const char* name, const char* help,
+    const std::function<ClientMetric(Labels, const InterpreterUsage&)>& metric) {
   MetricFamily family{name, help, type, {}};
   for (const auto& [pool, manager] : pools) {
     size_t interpreter = 0;
     for (const InterpreterUsage& usage : manager->Usage()) {
-      family.metric.push_back(Number(
-          type, {{"pool", pool}, {"interpreter", std::to_string(interpreter++)}}, number(usage)));
+      family.metric.push_back(
+          metric({{"pool", pool}, {"interpreter", std::to_string(interpreter++)}}, usage));
     }
   }
   return family;
-}
-
-double Seconds(std::chrono::nanoseconds duration) {
-  return static_cast<double>(duration.count()) / kNsPerSecond;
 }
 
 MetricFamily OfPools(const Pools& pools, MetricType type, const char* name, const char* help,
@@ -216,15 +225,23 @@ void AddInterpreters(const Pools& pools, std::vector<MetricFamily>& families) {
   families.push_back(
       OfInterpreters(pools, MetricType::Counter, "torchdeploy_interpreter_busy_seconds_total",
                      "For how long the interpreter was in calls.",
-                     [](const InterpreterUsage& usage) { return Seconds(usage.busy); }));
+                     [](Labels labels, const InterpreterUsage& usage) {
+                       return Number(MetricType::Counter, std::move(labels), Seconds(usage.busy));
+                     }));
   families.push_back(
-      OfInterpreters(pools, MetricType::Counter, "torchdeploy_interpreter_lock_wait_seconds_total",
-                     "For how long calls waited for the interpreter's lock (the GIL).",
-                     [](const InterpreterUsage& usage) { return Seconds(usage.lock_wait); }));
-  families.push_back(OfInterpreters(
-      pools, MetricType::Gauge, "torchdeploy_interpreter_python_bytes",
-      "Memory that Python itself holds: objects and code, no tensors.",
-      [](const InterpreterUsage& usage) { return static_cast<double>(usage.python_bytes); }));
+      OfInterpreters(pools, MetricType::Histogram, "torchdeploy_interpreter_lock_wait_seconds",
+                     "Waits of calls for the interpreter's lock (the GIL).",
+                     [](Labels labels, const InterpreterUsage& usage) {
+                       return Histogram(std::move(labels), Seconds(usage.lock_waits.total),
+                                        usage.lock_waits.by_bound, kLockWaitBounds);
+                     }));
+  families.push_back(
+      OfInterpreters(pools, MetricType::Gauge, "torchdeploy_interpreter_python_bytes",
+                     "Memory that Python itself holds: objects and code, no tensors.",
+                     [](Labels labels, const InterpreterUsage& usage) {
+                       return Number(MetricType::Gauge, std::move(labels),
+                                     static_cast<double>(usage.python_bytes));
+                     }));
   families.push_back(OfPools(pools, MetricType::Gauge, "torchdeploy_interpreters",
                              "Interpreters of this process.", &InterpreterManager::size));
   families.push_back(OfPools(pools, MetricType::Counter, "torchdeploy_interpreters_replaced_total",

@@ -31,8 +31,8 @@
 extern "C" {
 #endif
 
-#define TD_ABI_MAJOR 3u
-#define TD_ABI_MINOR 1u
+#define TD_ABI_MAJOR 4u
+#define TD_ABI_MINOR 0u
 
 /* Numerically equal to gRPC's canonical codes. */
 typedef enum td_code {
@@ -159,9 +159,14 @@ typedef enum td_want {
   TD_WANT_OBJECT = 1 /* keep the result inside; the value is a TD_KIND_OBJECT */
 } td_want;
 
+#define TD_LOCK_WAIT_BUCKETS 8
+
 /* What an interpreter has used so far. */
 typedef struct td_usage {
-  uint64_t lock_wait_ns; /* by operations of the host, for the interpreter's lock (the GIL) */
+  /* Waits of the host's operations for the interpreter's lock (the GIL): their sum, and how many
+     of at most 10^i us are not in a bucket before bucket i. The last has all longer ones. */
+  uint64_t lock_wait_ns;
+  uint64_t lock_waits[TD_LOCK_WAIT_BUCKETS];
   uint64_t python_bytes; /* held now by Python's own allocators: objects and code, no tensors */
 } td_usage;
 

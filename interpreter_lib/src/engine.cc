@@ -339,7 +339,7 @@ void Collect(td_engine* engine) {
 }
 
 void Usage(td_engine* /*engine*/, td_usage* out) {
-  out->lock_wait_ns = LockWaitNs();
+  ReadLockWaits(*out);
   out->python_bytes = PythonBytes();
 }
 

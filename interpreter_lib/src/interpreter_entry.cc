@@ -4,11 +4,16 @@
 #include <Python.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <new>
 
+#include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/src/release_queue.h"
 
 namespace torchdeploy {
@@ -17,6 +22,16 @@ namespace {
 // This library is loaded once per interpreter, so these are one per interpreter.
 std::atomic<bool> thread_states_are_freed = true;
 std::atomic<uint64_t> lock_wait_ns = 0;
+std::array<std::atomic<uint64_t>, TD_LOCK_WAIT_BUCKETS> lock_waits = {};
+
+void CountLockWait(uint64_t ns) {
+  size_t bucket = 0;
+  for (uint64_t bound_ns = 1000; ns > bound_ns && bucket + 1 < lock_waits.size(); bound_ns *= 10) {
+    ++bucket;
+  }
+  lock_wait_ns.fetch_add(ns, std::memory_order_relaxed);
+  lock_waits.at(bucket).fetch_add(1, std::memory_order_relaxed);
+}
 
 // Such a thread ends only with the process, which must not wait for a call that hangs.
 bool IsMainThreadOfProcess() {
@@ -66,7 +81,7 @@ bool Enter() {
   const auto begin = std::chrono::steady_clock::now();
   PyEval_RestoreThread(state);
   const std::chrono::nanoseconds wait = std::chrono::steady_clock::now() - begin;
-  lock_wait_ns.fetch_add(static_cast<uint64_t>(wait.count()), std::memory_order_relaxed);
+  CountLockWait(static_cast<uint64_t>(wait.count()));
   return false;
 }
 
@@ -83,8 +98,10 @@ InterpreterEntry::~InterpreterEntry() {
   }
 }
 
-uint64_t LockWaitNs() {
-  return lock_wait_ns.load(std::memory_order_relaxed);
+void ReadLockWaits(td_usage& usage) {
+  usage.lock_wait_ns = lock_wait_ns.load(std::memory_order_relaxed);
+  std::ranges::transform(lock_waits, std::begin(usage.lock_waits),
+                         [](const auto& count) { return count.load(std::memory_order_relaxed); });
 }
 
 void LeaveAfterStart() {

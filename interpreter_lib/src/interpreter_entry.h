@@ -3,8 +3,7 @@
 
 #include <Python.h>
 
-#include <cstdint>
-
+#include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/src/release_queue.h"
 
 namespace torchdeploy {
@@ -27,8 +26,8 @@ class InterpreterEntry {
   const bool nested_;
 };
 
-// For how long threads have waited for the lock so far, in entries.
-uint64_t LockWaitNs();
+// Fills in how threads have waited for the lock so far, in entries.
+void ReadLockWaits(td_usage& usage);
 
 // Leaves the interpreter that this thread has just initialised, and keeps its thread state
 // as this thread's for later entries.

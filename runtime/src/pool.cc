@@ -9,6 +9,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,13 @@ constexpr std::chrono::seconds kReplaceEvery{5};
 SlotScheduler::SlotThread ThreadOf(Interpreter* interpreter) {
   return {interpreter->thread_id(),
           [interpreter](std::function<void()> work) { interpreter->Post(std::move(work)); }};
+}
+
+LockWaits LockWaitsOf(const td_usage& usage) {
+  LockWaits waits{.total = std::chrono::nanoseconds(usage.lock_wait_ns)};
+  static_assert(std::tuple_size_v<decltype(waits.by_bound)> == TD_LOCK_WAIT_BUCKETS);
+  std::ranges::copy(usage.lock_waits, waits.by_bound.begin());
+  return waits;
 }
 
 }  // namespace
@@ -84,7 +92,7 @@ std::vector<InterpreterUsage> Pool::Usage() const {
   for (size_t slot = 0; slot < std::min(busy.size(), tenants_.size()); ++slot) {
     const td_usage of_engine = tenants_[slot].interpreter->engine().Usage();
     usage.push_back({.busy = busy[slot],
-                     .lock_wait = std::chrono::nanoseconds(of_engine.lock_wait_ns),
+                     .lock_waits = LockWaitsOf(of_engine),
                      .python_bytes = of_engine.python_bytes});
   }
   return usage;

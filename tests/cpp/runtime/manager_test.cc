@@ -35,6 +35,7 @@ namespace torchdeploy {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // One that no interpreter in stock has, so that all must be made.
@@ -79,7 +80,9 @@ TEST(ManagerTest, TheUsageOfEachInterpreterIsItsEngines) {
   std::set<uint64_t> python_bytes;
   for (const InterpreterUsage& each : usage) {
     // The fake engine's figures.
-    EXPECT_EQ(each.lock_wait.count() + 1000, static_cast<int64_t>(each.python_bytes));
+    const uint64_t slot = each.python_bytes - 2000;
+    EXPECT_EQ(each.lock_waits.total, std::chrono::nanoseconds(1000 + slot));
+    EXPECT_THAT(each.lock_waits.by_bound, ElementsAre(slot, 1, 0, 0, 0, 0, 0, 7));
     python_bytes.insert(each.python_bytes);
   }
   EXPECT_EQ(python_bytes.size(), 2);
