@@ -23,6 +23,8 @@ typedef struct td_shim_host {
      forks, the second in the parent and in the child. */
   void (*before_fork)(void* context);
   void (*after_fork)(void* context);
+  /* dlclose() of such a handle. */
+  void (*close_library)(void* context, void* library);
 } td_shim_host;
 
 /* Exported by the shim, called once, before the interpreter starts. */

@@ -45,8 +45,11 @@ TD_SHIM_EXPORT char* dlerror(void) {
   return process_dlerror();
 }
 
-/* The host keeps what it has opened: an interpreter's libraries live as long as it does. */
+/* Whether anything goes is for the host to decide. */
 TD_SHIM_EXPORT int dlclose(void* library) {
-  (void)library;
+  const td_shim_host* host = td_shim_bound_host();
+  if (host != NULL && host->close_library != NULL) {
+    host->close_library(host->context, library);
+  }
   return 0;
 }

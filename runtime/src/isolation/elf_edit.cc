@@ -54,6 +54,7 @@ class EditPlanner {
       edit_.patches.push_back({offset, BytesOf(static_cast<unsigned char>(
                                            ELF64_ST_INFO(STB_GLOBAL, ELF64_ST_TYPE(info))))});
     }
+    EditSymbols();
     AddName(renaming_.seal);
     FinishHeaders();
     return std::move(edit_);
@@ -146,6 +147,15 @@ class EditPlanner {
       if (found != renaming_.needed.end()) {
         edit_.patches.push_back(
             {need.file_field_offset, BytesOf(static_cast<uint32_t>(AddName(found->second)))});
+      }
+    }
+  }
+
+  // Undefined symbols are in no hash table, so that a name is all there is to change.
+  void EditSymbols() {
+    for (const auto& [from, to] : renaming_.symbols) {
+      for (const uint64_t offset : original_.UndefinedSymbolNameOffsets(from)) {
+        edit_.patches.push_back({offset, BytesOf(static_cast<uint32_t>(AddName(to)))});
       }
     }
   }

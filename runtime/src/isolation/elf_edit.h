@@ -24,6 +24,8 @@ struct Renaming {
   // What DT_RPATH, if there is one, says instead. It stays because shared libraries are found
   // through it that do not say themselves where what they need is (scipy's libgfortran).
   std::string rpath;
+  // Symbols that other libraries define, to those that are meant instead.
+  std::map<std::string, std::string> symbols;
   // Kept at the end of the file: says what the copy was made from.
   std::string seal;
 };

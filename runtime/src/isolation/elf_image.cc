@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/src/isolation/file_identity.h"
@@ -230,11 +231,11 @@ uint64_t ElfImage::SymbolCount() const {
   return 0;
 }
 
-std::vector<uint64_t> ElfImage::UniqueSymbolInfoOffsets() const {
-  std::vector<uint64_t> offsets;
+std::vector<std::pair<uint64_t, Elf64_Sym>> ElfImage::Symbols() const {
+  std::vector<std::pair<uint64_t, Elf64_Sym>> symbols;
   const auto table = FileOffset(symbol_table_);
   if (!table) {
-    return offsets;
+    return symbols;
   }
   const uint64_t count = SymbolCount();
   for (uint64_t i = 0; i < count; ++i) {
@@ -243,8 +244,26 @@ std::vector<uint64_t> ElfImage::UniqueSymbolInfoOffsets() const {
     if (!symbol) {
       break;
     }
-    if (ELF64_ST_BIND(symbol->st_info) == STB_GNU_UNIQUE) {
+    symbols.emplace_back(at, *symbol);
+  }
+  return symbols;
+}
+
+std::vector<uint64_t> ElfImage::UniqueSymbolInfoOffsets() const {
+  std::vector<uint64_t> offsets;
+  for (const auto& [at, symbol] : Symbols()) {
+    if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE) {
       offsets.push_back(at + offsetof(Elf64_Sym, st_info));
+    }
+  }
+  return offsets;
+}
+
+std::vector<uint64_t> ElfImage::UndefinedSymbolNameOffsets(const std::string& name) const {
+  std::vector<uint64_t> offsets;
+  for (const auto& [at, symbol] : Symbols()) {
+    if (symbol.st_shndx == SHN_UNDEF && StringAt(symbol.st_name) == name) {
+      offsets.push_back(at + offsetof(Elf64_Sym, st_name));
     }
   }
   return offsets;

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/src/isolation/file_identity.h"
@@ -57,6 +58,8 @@ class ElfImage {
   [[nodiscard]] std::vector<VersionNeed> VersionNeeds() const;
   // File offsets of the st_info byte of every STB_GNU_UNIQUE symbol.
   [[nodiscard]] std::vector<uint64_t> UniqueSymbolInfoOffsets() const;
+  // File offsets of the st_name field of every symbol of that name that another library defines.
+  [[nodiscard]] std::vector<uint64_t> UndefinedSymbolNameOffsets(const std::string& name) const;
 
   // The string at `offset` of the dynamic string table; "" when out of bounds.
   [[nodiscard]] std::string StringAt(uint64_t offset) const;
@@ -71,6 +74,8 @@ class ElfImage {
   Status ReadHeaders();
   Status ReadDynamic();
   [[nodiscard]] uint64_t SymbolCount() const;
+  // With their file offsets.
+  [[nodiscard]] std::vector<std::pair<uint64_t, Elf64_Sym>> Symbols() const;
   [[nodiscard]] uint64_t GnuHashSymbolCount(uint64_t table) const;
   [[nodiscard]] std::vector<std::string> Strings(Elf64_Sxword tag) const;
   [[nodiscard]] std::string FirstString(Elf64_Sxword tag) const;

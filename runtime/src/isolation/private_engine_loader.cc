@@ -30,15 +30,18 @@ namespace {
 class PrivateEngines {
  public:
   PrivateEngines(PythonInstallation python, std::shared_ptr<const LibraryCache> cache,
-                 std::shared_ptr<const LibrarySearch> search)
-      : python_(std::move(python)), cache_(std::move(cache)), search_(std::move(search)) {}
+                 std::shared_ptr<const LibrarySearch> search, Closing closing)
+      : python_(std::move(python)),
+        cache_(std::move(cache)),
+        search_(std::move(search)),
+        closing_(closing) {}
 
   [[nodiscard]] const PythonInstallation& python() const { return python_; }
   [[nodiscard]] const std::string& cache_folder() const { return cache_->folder(); }
 
   // The engine at `path` in the libraries of `number`, which nobody else has in this process.
   Result<td_engine_api> Load(uint32_t number, const std::string& path) {
-    auto libraries = std::make_unique<PrivateLibraries>(number, cache_, search_);
+    auto libraries = std::make_unique<PrivateLibraries>(number, cache_, search_, closing_);
     PrivateLibraries& opened = *libraries;
     {
       // Kept even when the rest fails: what it has loaded by then cannot be unloaded.
@@ -59,6 +62,7 @@ class PrivateEngines {
   const PythonInstallation python_;
   const std::shared_ptr<const LibraryCache> cache_;
   const std::shared_ptr<const LibrarySearch> search_;
+  const Closing closing_;
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<PrivateLibraries>> loaded_;  // Guarded by mutex_.
@@ -130,7 +134,7 @@ Result<std::vector<FileIdentity>> StateOf(const PythonInstallation& python) {
   return state;
 }
 
-Result<std::unique_ptr<PrivateEngines>> FindEngines(const Options& options) {
+Result<std::unique_ptr<PrivateEngines>> FindEngines(const Options& options, Closing closing) {
   Result<PythonInstallation> python = FindPython(options.python);
   if (!python.ok()) {
     return python.status();
@@ -151,13 +155,13 @@ Result<std::unique_ptr<PrivateEngines>> FindEngines(const Options& options) {
   const auto search = std::make_shared<const LibrarySearch>(
       std::vector<std::string>{python->torch_folder + "/lib",
                                std::filesystem::path(python->libpython).parent_path().string()});
-  return std::make_unique<PrivateEngines>(*std::move(python), *std::move(cache), search);
+  return std::make_unique<PrivateEngines>(*std::move(python), *std::move(cache), search, closing);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<EngineLoader>> MakePrivateEngineLoader(const Options& options) {
-  Result<std::unique_ptr<PrivateEngines>> engines = FindEngines(options);
+  Result<std::unique_ptr<PrivateEngines>> engines = FindEngines(options, Closing::kNever);
   if (!engines.ok()) {
     return engines.status();
   }
@@ -165,7 +169,9 @@ Result<std::unique_ptr<EngineLoader>> MakePrivateEngineLoader(const Options& opt
 }
 
 Result<std::unique_ptr<EngineLoader>> MakePrivateNativeEngineLoader(const Options& options) {
-  Result<std::unique_ptr<PrivateEngines>> engines = FindEngines(options);
+  Result<std::unique_ptr<PrivateEngines>> engines =
+      // Compiled models come and go.
+      FindEngines(options, Closing::kOnRequest);
   if (!engines.ok()) {
     return engines.status();
   }

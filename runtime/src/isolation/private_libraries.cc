@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "runtime/src/isolation/library_cache.h"
 #include "runtime/src/isolation/library_search.h"
 #include "runtime/src/isolation/sharing_rules.h"
+#include "runtime/src/isolation/standard_streams.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy {
@@ -69,11 +72,15 @@ void AfterFork(void* /*context*/) {
 }  // namespace
 
 PrivateLibraries::PrivateLibraries(uint32_t interpreter, std::shared_ptr<const LibraryCache> cache,
-                                   std::shared_ptr<const LibrarySearch> search)
-    : interpreter_(interpreter), cache_(std::move(cache)), search_(std::move(search)) {}
+                                   std::shared_ptr<const LibrarySearch> search, Closing closing)
+    : interpreter_(interpreter),
+      cache_(std::move(cache)),
+      search_(std::move(search)),
+      closing_(closing) {}
 
 Status PrivateLibraries::Start(const std::string& libpython, const std::string& shim) {
   const std::lock_guard lock(mutex_);
+  InitializeStandardStreams();
   Result<ElfImage> original = ElfImage::Open(shim);
   if (!original.ok()) {
     return original.status();
@@ -91,6 +98,7 @@ Status PrivateLibraries::Start(const std::string& libpython, const std::string& 
                            .in_place_of_libc = "",
                            .also_needed = libpython_copy_,
                            .rpath = "",
+                           .symbols = {},
                            .seal = LibraryCache::SealFor(original->identity(), shim_copy_)});
   if (!edit.ok()) {
     return edit.status();
@@ -114,30 +122,23 @@ Status PrivateLibraries::Start(const std::string& libpython, const std::string& 
                           .context = this,
                           .open_library = OpenForShim,
                           .before_fork = BeforeFork,
-                          .after_fork = AfterFork};
+                          .after_fork = AfterFork,
+                          .close_library = CloseForShim};
   bind(&host);
   return {};
 }
 
 Result<void*> PrivateLibraries::Open(const char* name, int flags, const std::string& caller) {
   const std::lock_guard lock(mutex_);
-  if (name == nullptr || *name == '\0') {
-    return Load(libpython_, flags);
-  }
-  if (by_copy_path_.contains(name)) {
-    return Load(copies_.at(by_copy_path_.at(name)).original->identity().path, flags);
-  }
   const Result<std::string> path = Find(name, caller);
-  if (!path.ok()) {
-    return path.status();
-  }
-  return Load(*path, flags);
+  return path.ok() ? Load(*path, flags, Closing::kNever) : path.status();
 }
 
 void* PrivateLibraries::OpenForShim(void* context, const char* name, int flags, const char* caller,
                                     char* message, size_t message_size) noexcept {
   try {
-    Result<void*> library = static_cast<PrivateLibraries*>(context)->Open(name, flags, caller);
+    auto* const self = static_cast<PrivateLibraries*>(context);
+    const Result<void*> library = self->OpenForCode(name, flags, caller);
     if (library.ok()) {
       return *library;
     }
@@ -148,8 +149,64 @@ void* PrivateLibraries::OpenForShim(void* context, const char* name, int flags, 
   return nullptr;
 }
 
-Result<std::string> PrivateLibraries::Find(const std::string& name,
+void PrivateLibraries::CloseForShim(void* context, void* library) noexcept {
+  auto* const self = static_cast<PrivateLibraries*>(context);
+  if (self->closing_ == Closing::kOnRequest) {
+    // Before the dynamic linker's own lock, as at an opening.
+    const std::lock_guard lock(self->mutex_);
+    dlclose(library);
+  }
+}
+
+Result<void*> PrivateLibraries::OpenForCode(const char* name, int flags,
+                                            const std::string& caller) {
+  const std::lock_guard lock(mutex_);
+  if (closing_ == Closing::kNever) {
+    return Open(name, flags, caller);
+  }
+  const Result<std::string> path = Find(name, caller);
+  if (!path.ok()) {
+    return path.status();
+  }
+  const Result<FileIdentity> identity = IdentifyFile(*path);
+  if (!identity.ok()) {
+    return identity.status();
+  }
+  const FileKey key{identity->device, identity->inode};
+  const bool was_known = copies_.contains(key);
+  Result<void*> library = Load(*path, flags, closing_);
+  if (!was_known) {
+    Forget(key);
+  }
+  return library;
+}
+
+void PrivateLibraries::Forget(const FileKey& key) {
+  const auto copy = copies_.find(key);
+  if (copy == copies_.end()) {
+    return;
+  }
+  // And its folder, which has nothing else.
+  const std::filesystem::path path = copy->second.path;
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  std::filesystem::remove(path.parent_path(), ignored);
+  const auto is_of_copy = [&](const auto& entry) { return entry.second == key; };
+  std::erase_if(by_name_, is_of_copy);
+  std::erase_if(by_copy_path_, is_of_copy);
+  std::erase_if(singletons_, is_of_copy);
+  copies_.erase(copy);
+}
+
+Result<std::string> PrivateLibraries::Find(const char* name_or_null,
                                            const std::string& caller) const {
+  const std::string name = name_or_null == nullptr ? "" : name_or_null;
+  if (name.empty()) {
+    return libpython_;
+  }
+  if (const auto copy = by_copy_path_.find(name); copy != by_copy_path_.end()) {
+    return copies_.at(copy->second).original->identity().path;
+  }
   // As for the dynamic linker, a loaded library of that name wins over any other file.
   if (const auto loaded = by_name_.find(name); loaded != by_name_.end()) {
     return copies_.at(loaded->second).original->identity().path;
@@ -171,13 +228,13 @@ Result<std::string> PrivateLibraries::Find(const std::string& name,
   return std::filesystem::absolute(*path).string();
 }
 
-Result<void*> PrivateLibraries::Load(const std::string& path, int flags) {
+Result<void*> PrivateLibraries::Load(const std::string& path, int flags, Closing closing) {
   const int no_load = flags & RTLD_NOLOAD;
   if (IsShared(path)) {
     void* library = dlopen(path.c_str(), kSharedFlags | no_load);
     return library == nullptr ? Result<void*>(LinkerError(path)) : Result<void*>(library);
   }
-  const Result<std::string> copy = MakePrivate(path, {});
+  const Result<std::string> copy = MakePrivate(path, {}, closing);
   if (!copy.ok()) {
     return copy.status();
   }
@@ -190,7 +247,8 @@ Result<void*> PrivateLibraries::Load(const std::string& path, int flags) {
 }
 
 Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
-                                                  const std::vector<std::string>& rpath) {
+                                                  const std::vector<std::string>& rpath,
+                                                  Closing closing) {
   Result<ElfImage> original = ElfImage::Open(path);
   if (!original.ok()) {
     return original.status();
@@ -204,7 +262,7 @@ Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
   }
   // Known from here on, so that two libraries that need each other do not recurse for ever.
   Copy& copy = copies_[key];
-  copy.path = cache_->PathFor(interpreter_, original->identity());
+  copy.path = PathFor(original->identity(), closing);
   copy.rpath = LibrarySearch::RpathFolders(*original);
   copy.rpath.insert(copy.rpath.end(), rpath.begin(), rpath.end());
   copy.original = std::make_shared<const ElfImage>(*original);
@@ -216,6 +274,11 @@ Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
   Result<Renaming> renaming = RenameNeeds(*original, copy.rpath);
   if (!renaming.ok()) {
     return forget(renaming.status());
+  }
+  if (closing == Closing::kOnRequest) {
+    // A destructor for the end of a thread would keep the library until then. The shim's
+    // function runs none.
+    renaming->symbols = {{"__cxa_thread_atexit", "__cxa_atexit"}};
   }
   renaming->seal = LibraryCache::SealFor(original->identity(), copy.path);
   Result<ElfEdit> edit = PlanEdit(*original, *renaming);
@@ -229,6 +292,16 @@ Result<std::string> PrivateLibraries::MakePrivate(const std::string& path,
   by_name_.emplace(LoadedName(*original), key);
   by_copy_path_.emplace(copy.path, key);
   return copy.path;
+}
+
+std::string PrivateLibraries::PathFor(const FileIdentity& original, Closing closing) const {
+  const std::filesystem::path path = cache_->PathFor(interpreter_, original);
+  if (closing == Closing::kNever) {
+    return path;
+  }
+  // Of this process alone, which removes it.
+  const std::string folder = path.parent_path().string() + "-" + std::to_string(getpid());
+  return std::filesystem::path(folder) / path.filename();
 }
 
 Status PrivateLibraries::CheckSingleton(const ElfImage& original) {

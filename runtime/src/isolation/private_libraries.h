@@ -13,11 +13,18 @@
 
 #include "runtime/src/isolation/elf_edit.h"
 #include "runtime/src/isolation/elf_image.h"
+#include "runtime/src/isolation/file_identity.h"
 #include "runtime/src/isolation/library_cache.h"
 #include "runtime/src/isolation/library_search.h"
 #include "torchdeploy/status.h"
 
 namespace torchdeploy {
+
+// What becomes of a library when the code that has opened it closes it again.
+enum class Closing {
+  kNever,      // It stays, as Python's extension modules must.
+  kOnRequest,  // It goes, and its file goes when it is loaded. What it needs stays.
+};
 
 // Opens libraries for one interpreter: each as a private copy whose needs are private copies
 // in turn, but for the short list that is shared (sharing_rules.h).
@@ -25,8 +32,9 @@ namespace torchdeploy {
 // Thread-safe. Lives as long as the process, since its libraries do.
 class PrivateLibraries {
  public:
+  // `closing` is of what private code opens, by dlopen().
   PrivateLibraries(uint32_t interpreter, std::shared_ptr<const LibraryCache> cache,
-                   std::shared_ptr<const LibrarySearch> search);
+                   std::shared_ptr<const LibrarySearch> search, Closing closing);
   PrivateLibraries(const PrivateLibraries&) = delete;
   PrivateLibraries& operator=(const PrivateLibraries&) = delete;
 
@@ -57,11 +65,21 @@ class PrivateLibraries {
   // What the shim calls; `context` is the object.
   static void* OpenForShim(void* context, const char* name, int flags, const char* caller,
                            char* message, size_t message_size) noexcept;
+  static void CloseForShim(void* context, void* library) noexcept;
 
-  Result<std::string> Find(const std::string& name, const std::string& caller) const;
-  Result<void*> Load(const std::string& path, int flags);
+  // Open() for private code; what goes with its handle leaves no file behind.
+  Result<void*> OpenForCode(const char* name, int flags, const std::string& caller);
+  // The path of the original that is meant; `name` null means libpython.
+  Result<std::string> Find(const char* name, const std::string& caller) const;
+  Result<void*> Load(const std::string& path, int flags, Closing closing);
+  // Removes the copy from the cache, and from all that later libraries are matched with. It
+  // stays loaded.
+  void Forget(const FileKey& key);
   // Makes the copy of the library at `path`, and those of what it needs; returns its path.
-  Result<std::string> MakePrivate(const std::string& path, const std::vector<std::string>& rpath);
+  Result<std::string> MakePrivate(const std::string& path, const std::vector<std::string>& rpath,
+                                  Closing closing = Closing::kNever);
+  // Where the copy goes.
+  [[nodiscard]] std::string PathFor(const FileIdentity& original, Closing closing) const;
   Status CheckSingleton(const ElfImage& original);
   Result<Renaming> RenameNeeds(const ElfImage& original, const std::vector<std::string>& rpath);
   // The path to write for one need; nothing when its plain name will do.
@@ -72,6 +90,7 @@ class PrivateLibraries {
   const uint32_t interpreter_;
   const std::shared_ptr<const LibraryCache> cache_;
   const std::shared_ptr<const LibrarySearch> search_;
+  const Closing closing_;
 
   // Recursive: a library's constructor may open another one.
   std::recursive_mutex mutex_;

@@ -36,6 +36,7 @@ TEST(ElfEditTest, NeedsBecomePathsOfAnyLength) {
                                              .in_place_of_libc = "/shim.so",
                                              .also_needed = "",
                                              .rpath = "",
+                                             .symbols = {},
                                              .seal = "s"});
   EXPECT_THAT(copy.needed(), Contains(long_path));
   EXPECT_THAT(copy.needed(), Contains("/shim.so"));
@@ -47,6 +48,7 @@ TEST(ElfEditTest, VersionRequirementsFollowTheirLibrary) {
                                            .in_place_of_libc = "",
                                            .also_needed = "",
                                            .rpath = "",
+                                           .symbols = {},
                                            .seal = "s"});
   for (const auto& need : copy.VersionNeeds()) {
     EXPECT_NE(need.library, "libc.so.6");
@@ -66,13 +68,19 @@ TEST(ElfEditTest, TheCopyHasNoNameByWhichOthersCouldFindIt) {
 
 TEST(ElfEditTest, EveryUneditedByteStaysAtItsOffset) {
   const auto original = ElfImage::Open(TD_COUNTER);
-  const auto edit = PlanEdit(
-      *original,
-      {.needed = {}, .in_place_of_libc = "/shim.so", .also_needed = "", .rpath = "", .seal = "s"});
+  const auto edit = PlanEdit(*original, {.needed = {},
+                                         .in_place_of_libc = "/shim.so",
+                                         .also_needed = "",
+                                         .rpath = "",
+                                         .symbols = {},
+                                         .seal = "s"});
   ASSERT_TRUE(edit.ok());
-  const ElfImage copy = Edited(
-      TD_COUNTER,
-      {.needed = {}, .in_place_of_libc = "/shim.so", .also_needed = "", .rpath = "", .seal = "s"});
+  const ElfImage copy = Edited(TD_COUNTER, {.needed = {},
+                                            .in_place_of_libc = "/shim.so",
+                                            .also_needed = "",
+                                            .rpath = "",
+                                            .symbols = {},
+                                            .seal = "s"});
   std::set<uint64_t> edited;
   for (const auto& patch : edit->patches) {
     for (size_t i = 0; i < patch.bytes.size(); ++i) {

@@ -9,10 +9,11 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +28,10 @@ namespace torchdeploy {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 
 std::string Libpython() {
   // The probe's answer is what counts here, whether or not the rest is installed.
@@ -47,6 +51,9 @@ std::string Libpython() {
 // Two sets of libraries, as two interpreters have them. Made once: nothing can be unloaded.
 class PrivateLibrariesTest : public testing::Test {
  protected:
+  // Whose code may close what it has opened.
+  static constexpr uint32_t kClosing = 3;
+
   static PrivateLibraries& Of(uint32_t interpreter) {
     static const std::string kRoot =
         testing::TempDir() + "private_libraries_" + std::to_string(getpid());
@@ -57,7 +64,8 @@ class PrivateLibrariesTest : public testing::Test {
     static std::map<uint32_t, std::unique_ptr<PrivateLibraries>> libraries;
     auto& entry = libraries[interpreter];
     if (entry == nullptr) {
-      entry = std::make_unique<PrivateLibraries>(interpreter, kCache, kSearch);
+      const Closing closing = interpreter == kClosing ? Closing::kOnRequest : Closing::kNever;
+      entry = std::make_unique<PrivateLibraries>(interpreter, kCache, kSearch, closing);
       const Status status = entry->Start(Libpython(), TD_SHIM);
       EXPECT_TRUE(status.ok()) << status.ToString();
     }
@@ -177,15 +185,61 @@ TEST_F(PrivateLibrariesTest, OneInterpreterForksAtATime) {
   EXPECT_EQ(most_forking.load(), 1);
 }
 
+TEST_F(PrivateLibrariesTest, StandardStreamsWorkInsideAlsoWhenTheProgramHasThemItself) {
+  testing::internal::CaptureStderr();
+  std::cerr << "outside, ";
+  Symbol<void(const char*)>(1, "td_plugin_print")("inside");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "outside, inside");
+}
+
 TEST_F(PrivateLibrariesTest, MemoryFromInsideMayBeFreedOutside) {
   free(Symbol<void*()>(1, "td_plugin_allocate")());
 }
 
+// The mappings of this process whose lines have that in them.
+std::vector<std::string> Mapped(const std::string& part) {
+  std::ifstream maps("/proc/self/maps");
+  std::vector<std::string> found;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(part) != std::string::npos) {
+      found.push_back(line);
+    }
+  }
+  return found;
+}
+
+// A library that nothing else opens.
+std::string CopyOfCounter(const std::string& name) {
+  const std::string path = testing::TempDir() + name + "_" + std::to_string(getpid()) + ".so";
+  fs::copy_file(TD_COUNTER, path, fs::copy_options::overwrite_existing);
+  return path;
+}
+
+TEST_F(PrivateLibrariesTest, WhatCodeClosesGoesWhereItMay) {
+  const std::string path = CopyOfCounter("closed");
+  void* const library = Symbol<void*(const char*)>(kClosing, "td_plugin_open")(path.c_str());
+  ASSERT_NE(library, nullptr);
+  EXPECT_THAT(Mapped("closed_"), Contains(HasSubstr("(deleted)"))) << "its copy has a file";
+  auto* const count = reinterpret_cast<int (*)()>(dlsym(library, "td_fixture_count"));
+  EXPECT_GT(count(), 0);
+  Symbol<int(void*)>(kClosing, "td_plugin_close")(library);
+  EXPECT_THAT(Mapped("closed_"), IsEmpty());
+  EXPECT_NE(Symbol<void*(const char*)>(kClosing, "td_plugin_open")(path.c_str()), nullptr);
+  fs::remove(path);
+}
+
+TEST_F(PrivateLibrariesTest, WhatCodeClosesStaysInAPython) {
+  const std::string path = CopyOfCounter("kept");
+  void* const library = Symbol<void*(const char*)>(1, "td_plugin_open")(path.c_str());
+  ASSERT_NE(library, nullptr);
+  Symbol<int(void*)>(1, "td_plugin_close")(library);
+  EXPECT_THAT(Mapped("kept_"), Not(IsEmpty()));
+  fs::remove(path);
+}
+
 TEST_F(PrivateLibrariesTest, CodeIsMappedFromTheOriginalFile) {
   ASSERT_TRUE(Of(1).Open(TD_LIBTORCH, RTLD_NOW, "").ok());
-  std::ifstream maps("/proc/self/maps");
-  const std::string text((std::istreambuf_iterator<char>(maps)), std::istreambuf_iterator<char>());
-  EXPECT_THAT(text, HasSubstr(fs::canonical(TD_LIBTORCH).string()));
+  EXPECT_THAT(Mapped(fs::canonical(TD_LIBTORCH).string()), Not(IsEmpty()));
 }
 
 }  // namespace
