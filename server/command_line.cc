@@ -48,7 +48,8 @@ void AddListening(CLI::App& app, ServerOptions& options) {
 }
 
 void AddModels(CLI::App& app, ControlOptions& options) {
-  app.add_option("path", options.path, "an archive, or a folder NAME/VERSION/*.pt")->required();
+  app.add_option("path", options.path, "an archive, or a folder NAME/VERSION/*.pt, *.pt2")
+      ->required();
   app.add_option("--max-queue-size", options.queue.most_waiting,
                  "requests of one model that may wait; more are refused")
       ->capture_default_str()

@@ -39,8 +39,9 @@ Status CheckMode(const ControlOptions& options) {
   if (options.mode == ControlMode::kNone || std::filesystem::is_directory(options.path, error)) {
     return {};
   }
-  return {Code::kInvalidArgument,
-          options.path + " is no folder; models are controlled in a folder NAME/VERSION/*.pt"};
+  return {
+      Code::kInvalidArgument,
+      options.path + " is no folder; models are controlled in a folder NAME/VERSION/*.pt or *.pt2"};
 }
 
 Result<SettingsText> SettingsOf(const ModelFolder& folder) {
@@ -105,7 +106,7 @@ Status ModelControl::Check(const ControlOptions& options) {
   if (folders->empty() && options.mode == ControlMode::kNone) {
     return {Code::kInvalidArgument, "folder " + options.path +
                                         " is empty; a model repository is laid out as "
-                                        "NAME/VERSION/*.pt"};
+                                        "NAME/VERSION/*.pt or *.pt2"};
   }
   for (const ModelFolder& folder : *folders) {
     if (Status status = CheckSettings(folder, options.queue); !status.ok()) {

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kLayout = "; a model repository is laid out as NAME/VERSION/*.pt";
+constexpr const char* kLayout = "; a model repository is laid out as NAME/VERSION/*.pt or *.pt2";
 constexpr const char* kSettingsFile = "config.yaml";
 
 Status Invalid(const std::string& message) {
@@ -60,13 +60,13 @@ Result<ArchiveLocation> FindVersion(const fs::path& folder) {
   }
   std::vector<fs::path> archives;
   for (const fs::path& entry : *entries) {
-    if (entry.extension() == ".pt") {
+    if (entry.extension() == ".pt" || entry.extension() == ".pt2") {
       archives.push_back(entry);
     }
   }
   if (archives.size() != 1) {
     return Invalid(folder.string() + " holds " + std::to_string(archives.size()) +
-                   " files *.pt, one is expected");
+                   " files *.pt or *.pt2, one is expected");
   }
   return ArchiveLocation{archives.front().string(), version};
 }

@@ -20,8 +20,9 @@ struct ModelFolder {
   std::vector<ArchiveLocation> versions;
 };
 
-// The models in a folder NAME/VERSION/*.pt, with one archive in each VERSION, which is a number,
-// and a config.yaml beside the versions, if the user wants one. Hidden files are passed over.
+// The models in a folder NAME/VERSION/*.pt or *.pt2, with one archive in each VERSION, which is a
+// number, and a config.yaml beside the versions, if the user wants one. Hidden files are passed
+// over.
 //
 // kPermissionDenied, naming the folder, when one cannot be read; kInvalidArgument, naming it, when
 // it is laid out otherwise.

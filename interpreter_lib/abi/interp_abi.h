@@ -3,9 +3,9 @@
    An engine is a shared library that exports td_engine_get_api() and nothing else.
    The CPython engine is loaded once per interpreter, each time as a private copy
    with its own libpython and libtorch; the native engine is loaded once, and its
-   interpreters run TorchScript on one libtorch, without Python. So no C++ type,
-   exception, vtable or Python object may cross this line: plain C data and function
-   pointers only.
+   interpreters run TorchScript and compiled code on one libtorch, without Python. So no
+   C++ type, exception, vtable or Python object may cross this line: plain C data and
+   function pointers only.
 
    Versioning: a new slot at the end of a table is a minor bump, anything else a
    major one. Both sides fill and use only the slots that `size` covers.
@@ -190,8 +190,8 @@ typedef struct td_engine_api {
      versions than are installed, and then names each, or when torch cannot load it. */
   td_code (*open_package)(td_engine* engine, const char* name, td_value* archive, td_object* out,
                           td_error* error);
-  /* importer.load_pickle(pickle->package, pickle->resource). Of TorchScript "model", "model.pkl"
-     is the module, and "torchdeploy", "entry.pkl" the module as a server calls it. `archive` is a
+  /* importer.load_pickle(pickle->package, pickle->resource). Without Python "model", "model.pkl"
+     is the model, and "torchdeploy", "entry.pkl" the model as a server calls it. `archive` is a
      tensor as above, of the same bytes: the object's tensors are views of it, where the archive's
      records are stored as they are, and may write to it. Fails with TD_ALREADY_EXISTS when the
      archive defines a torch.library operator that another open archive defines differently. */

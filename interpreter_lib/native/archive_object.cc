@@ -27,7 +27,7 @@ NativeObjectPtr ArchiveObject::Load(const std::string& package, const std::strin
     return std::make_shared<ServedModel>(program_->NewModel(), program_->settings());
   }
   throw EngineError(TD_NOT_FOUND, "the archive has no pickle '" + package + "/" + resource +
-                                      "'; one of TorchScript has 'model/model.pkl' only");
+                                      "'; one without Python has 'model/model.pkl' only");
 }
 
 }  // namespace torchdeploy::native

@@ -8,10 +8,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <caffe2/serialize/inline_container.h>
 
 #include "interpreter_lib/abi/interp_abi.h"
 #include "interpreter_lib/common/engine_error.h"
 #include "interpreter_lib/native/archive_bytes.h"
+#include "interpreter_lib/native/compiled_program.h"
 #include "interpreter_lib/native/program.h"
 #include "interpreter_lib/native/script_program.h"
 
@@ -24,19 +26,28 @@ struct ProgramLibrary::Loaded {
 
 namespace {
 
+std::unique_ptr<Program> Read(const std::shared_ptr<ArchiveBytes>& bytes) {
+  caffe2::serialize::PyTorchStreamReader archive(bytes);
+  // TorchScript has none.
+  return archive.hasRecord("archive_format") ? LoadCompiledProgram(archive)
+                                             : LoadScriptProgram(bytes);
+}
+
 std::unique_ptr<Program> Load(const at::Tensor& bytes, const std::string& name) {
   const auto refuse = [&name](const std::string& reason) {
     throw EngineError(TD_FAILED_PRECONDITION, "torch cannot load '" + name + "': " + reason);
   };
   std::unique_ptr<Program> program;
   try {
-    program = LoadScriptProgram(std::make_shared<ArchiveBytes>(bytes));
+    program = Read(std::make_shared<ArchiveBytes>(bytes));
+  } catch (const EngineError& error) {
+    throw EngineError(error.code(), "'" + name + "' cannot be loaded: " + error.message());
   } catch (const c10::Error& error) {
     refuse(error.what_without_backtrace());
   } catch (const std::exception& error) {
     refuse(error.what());
   }
-  // Its weights were copied out of them.
+  // What it needs was copied out of them.
   ForgetPages(bytes);
   return program;
 }

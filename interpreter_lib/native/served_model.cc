@@ -45,7 +45,7 @@ class ServedModel::Configure : public NativeObject {
       settings_->optimized_execution = value.as.boolean != 0;
     } else if (value.kind != TD_KIND_NONE) {
       throw EngineError(TD_INVALID_ARGUMENT,
-                        std::string(name) + " is not for TorchScript archives");
+                        std::string(name) + " is for archives of Python code only");
     }
   }
 

@@ -42,9 +42,15 @@ bool IsStorage(const ZipRecord& record, ArchiveFormat format) {
     return false;
   }
   const std::string_view name = record.name.substr(slash);
-  return format == ArchiveFormat::kTorchPackage
-             ? name.starts_with("/.data/") && name.ends_with(".storage")
-             : name.starts_with("/data/") || name.starts_with("/constants/");
+  switch (format) {
+    case ArchiveFormat::kTorchPackage:
+      return name.starts_with("/.data/") && name.ends_with(".storage");
+    case ArchiveFormat::kTorchScript:
+      return name.starts_with("/data/") || name.starts_with("/constants/");
+    case ArchiveFormat::kAotInductor:
+      return false;  // They are in the code.
+  }
+  return false;
 }
 
 // Whether a name, if it were a path, stays below `root`, a folder.
@@ -68,6 +74,19 @@ std::string FirstFolder(const Records& records) {
   return std::string(first.substr(0, first.find('/') + 1));
 }
 
+// Of one that the ".pt2" functions of torch have written.
+Result<ArchiveFormat> FormatOfPt2(const Records& records, const std::string& root,
+                                  const std::string& path) {
+  const std::string compiled = root + "data/aotinductor/";
+  if (std::ranges::any_of(
+          records, [&](const ZipRecord& record) { return record.name.starts_with(compiled); })) {
+    return ArchiveFormat::kAotInductor;
+  }
+  return ArchiveFailure(Code::kInvalidArgument, path,
+                        "holds an exported program that is not compiled; compile it with "
+                        "torch._inductor.aoti_compile_and_package");
+}
+
 Result<ArchiveFormat> FormatOf(const Records& records, const std::string& path) {
   const std::string root = FirstFolder(records);
   const auto has = [&](const char* name) { return Find(records, root + name) != nullptr; };
@@ -78,12 +97,16 @@ Result<ArchiveFormat> FormatOf(const Records& records, const std::string& path) 
     if (has("data.pkl") && has("constants.pkl")) {
       return ArchiveFormat::kTorchScript;
     }
+    if (has("archive_format")) {
+      return FormatOfPt2(records, root, path);
+    }
   }
   return ArchiveFailure(
       Code::kDataLoss, path,
       "has neither the records '.data/version' and '.data/extern_modules', which "
       "torch.package.PackageExporter writes, nor 'version', 'data.pkl' and 'constants.pkl', which "
-      "torch.jit.save writes (torch.save writes another format)");
+      "torch.jit.save writes, nor 'archive_format', which "
+      "torch._inductor.aoti_compile_and_package writes (torch.save writes another format)");
 }
 
 // The folder that all records stand in, with a slash.
@@ -201,7 +224,7 @@ Result<CheckedArchive> CheckArchive(std::shared_ptr<ArchiveFile> file) {
     return root.status();
   }
   const bool is_package = *format == ArchiveFormat::kTorchPackage;
-  // torch.jit.save() puts its extra files in a folder.
+  // The others put extra files in a folder.
   const std::string place = is_package ? *root : *root + "extra/";
   Result<std::optional<std::string>> manifest =
       ReadManifest(Find(*records, place + "torchdeploy/manifest.json"), path);

@@ -25,16 +25,17 @@ class Package {
 
   [[nodiscard]] ArchiveFormat format() const;
 
-  // Nothing for an archive that was written by plain torch.package or torch.jit.save().
+  // Nothing for an archive that was written by plain torch functions.
   [[nodiscard]] const std::optional<Manifest>& manifest() const;
 
-  // The object pickled as (package, resource); an archive of TorchScript has its module as this
-  // default. Lazy: a missing pickle is the error of the first call, or of LoadEverywhere().
+  // The object pickled as (package, resource); an archive of TorchScript or AOTInductor has its
+  // model as this default. Lazy: a missing pickle is the error of the first call, or of
+  // LoadEverywhere().
   [[nodiscard]] ReplicatedObj LoadPickle(const std::string& package = "model",
                                          const std::string& resource = "model.pkl") const;
 
   // What a server calls: the manifest's entry, else the pickle ("model", "model.pkl"), else, of
-  // TorchScript, its module, called without gradients.
+  // TorchScript or AOTInductor, its model, called without gradients.
   [[nodiscard]] ReplicatedObj LoadEntry() const;
 
   // What the archive holds as (package, resource), as bytes or as UTF-8 text. kUnknown: there is
@@ -45,7 +46,7 @@ class Package {
                                              const std::string& resource) const;
 
   // Of any interpreter, or of the one at `slot`; self() is the archive's torch.package importer,
-  // or, of TorchScript, of no use.
+  // or, of TorchScript and AOTInductor, of no use.
   [[nodiscard]] Result<InterpreterSession> AcquireSession(std::optional<size_t> slot = {}) const;
 
  private:

@@ -186,7 +186,7 @@ TEST(NativeReplicasTest, WhatTheServerAsksOfCallsIsAskedOfReplicasThatComeLaterT
     const auto session = *entry.AcquireSession(0);
     const Obj configure = *session.self().Attribute("configure");
     const Status wrong = configure.Call({}, {{"device", std::string("cpu")}}).status();
-    EXPECT_THAT(wrong.message(), HasSubstr("device is not for TorchScript archives"));
+    EXPECT_THAT(wrong.message(), HasSubstr("device is for archives of Python code only"));
     ASSERT_TRUE(configure.Call({}, {{"inference_mode", true}}).ok());
   }
   EXPECT_TRUE(is_inferring(0));
