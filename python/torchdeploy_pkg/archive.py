@@ -26,11 +26,11 @@ _BROKEN = (
 def inspect_archive(path: str | os.PathLike[str]) -> Manifest | None:
     """The manifest of an archive.
 
-    ``None`` when it was written by plain ``torch.package`` or by ``torch.jit.save()``.
+    ``None`` when plain functions of torch have written it.
 
     Raises:
         NotFoundError: There is no such file.
-        DataLossError: The file is not an archive of torch.package or TorchScript, or is cut short.
+        DataLossError: The file is no archive that a server runs, or is cut short.
         InvalidArgumentError: The manifest breaks a rule of docs/manifest.md, or has over 16 MiB.
     """
     if not Path(path).is_file():
@@ -40,7 +40,7 @@ def inspect_archive(path: str | os.PathLike[str]) -> Manifest | None:
         try:
             text = _manifest_of(path, zipfile.ZipFile(file))
         except _BROKEN as exc:
-            msg = f"{path}: no archive of torch.package or TorchScript, or cut short: {exc}"
+            msg = f"{path}: no archive that a server runs, or cut short: {exc}"
             raise DataLossError(msg) from exc
     if text is not None and len(text) > MOST_MANIFEST_BYTES:
         msg = f"{path}: its manifest has over {MOST_MANIFEST_BYTES} bytes"
@@ -53,10 +53,10 @@ def _manifest_of(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> byte
     records = {name.partition("/")[2]: name for name in archive.namelist()}
     if ".data/extern_modules" in records:
         name = records.get(f"{PACKAGE}/{MANIFEST_RESOURCE}")
-    elif "constants.pkl" in records:
+    elif "constants.pkl" in records or "archive_format" in records:
         name = records.get(f"extra/{PACKAGE}/{MANIFEST_RESOURCE}")
     else:
-        msg = f"{path}: a zip file, but no archive of torch.package or TorchScript"
+        msg = f"{path}: a zip file, but no archive that a server runs"
         raise DataLossError(msg)
     if name is None:
         return None

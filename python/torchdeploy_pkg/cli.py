@@ -58,6 +58,13 @@ def main() -> None:
 @click.option("--example", help="MODULE:NAME of the example inputs, or of a function giving them.")
 @click.option("--handler", help="MODULE:CLASS with preprocess, inference and postprocess.")
 @click.option("--method", "methods", multiple=True, help="NAME=MODULE:EXAMPLE. Repeatable.")
+@click.option(
+    "--engine",
+    type=click.Choice(["eager", "torchscript", "aotinductor"]),
+    default="eager",
+    show_default=True,
+    help="What runs it: Python, or one of two without.",
+)
 @click.option("--name", help="Name to serve under.  [default: the file's, without suffix]")
 @click.option("--version", default="1", show_default=True, help="Version of the model.")
 @click.option("--intern", multiple=True, help="Installed module whose code goes in. Repeatable.")
@@ -68,6 +75,7 @@ def package(
     example: str | None,
     handler: str | None,
     methods: tuple[str, ...],
+    engine: str,
     name: str | None,
     version: str,
     intern: tuple[str, ...],
@@ -88,6 +96,7 @@ def package(
       torchdeploy package net:Net net.pt
       torchdeploy package net:build_model models/net/1/net.pt --name net --example net:example
       torchdeploy package net:model net.pt --handler net:TextHandler --example net:texts
+      torchdeploy package net:model net.pt2 --engine aotinductor --example net:example
     """
     from torchdeploy_pkg.packager import package as write_archive
 
@@ -109,6 +118,7 @@ def package(
                 example_inputs=examples,
                 handler=handler_class,
                 methods=method_examples,
+                engine=engine,
                 intern=intern,
                 extern=extern,
             )
@@ -201,8 +211,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def serve(path: Path, restart: bool, **options: Any) -> None:
     """Serve PATH over gRPC (Open Inference Protocol) until Ctrl-C or SIGTERM.
 
-    PATH is one archive, or a folder NAME/VERSION/*.pt. The interpreters use the packages of
-    this Python. With --port 0 a free port is taken and printed.
+    PATH is one archive, or a folder NAME/VERSION/*.pt or *.pt2. The interpreters use the
+    packages of this Python. With --port 0 a free port is taken and printed.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from torchdeploy_pkg.call_template import (
     template_of_signature,
 )
 from torchdeploy_pkg.dependency_rules import DependencyRules, version_without_local_part
-from torchdeploy_pkg.errors import PackagingError, PackagingWarning
+from torchdeploy_pkg.errors import InvalidArgumentError, PackagingError, PackagingWarning
 from torchdeploy_pkg.exporter import ModelExporter
 from torchdeploy_pkg.in_archive import entry, streams
 from torchdeploy_pkg.in_archive.handlers import HandlerTarget
@@ -31,6 +31,7 @@ from torchdeploy_pkg.manifest import (
     Method,
     PickleName,
 )
+from torchdeploy_pkg.native_archive import package_native
 from torchdeploy_pkg.signature import Signature, check_dynamic, cloned, learn
 from torchdeploy_pkg.types import BYTES, TensorSpec
 from torchdeploy_pkg.unpicklable import explain_unpicklable
@@ -50,6 +51,7 @@ def package(
     dynamic: Mapping[str, Sequence[int]] | None = None,
     handler: Any = None,
     methods: Mapping[str, Any] | None = None,
+    engine: str = "eager",
     resource: tuple[str, str] = ("model", "model.pkl"),
     intern: Iterable[str] = (),
     extern: Iterable[str] = (),
@@ -82,6 +84,11 @@ def package(
             no argument. A TorchServe handler class works, too: see docs/manifest.md.
         methods: Other methods of the model that requests may ask for, such as
             ``{"encode": x}``: by name, values that each takes, as `example_inputs`.
+        engine: What runs the model. ``"eager"``: Python, as it is written. ``"torchscript"``
+            and ``"aotinductor"``: no Python; the model, a module whose inputs and outputs are
+            tensors, is scripted (or traced, where it cannot be), or compiled for processors like
+            this one. Both need `example_inputs`, take none of `handler`, `methods`, `intern` and
+            `extern`, and have no use for `resource`. See docs/engines.md.
         resource: Package and resource name of the model's pickle.
         intern: Modules whose code goes into the archive though they are installed.
         extern: Modules whose code stays out though they are not installed.
@@ -99,6 +106,10 @@ def package(
     if getattr(model, "training", False):
         msg = "the model is in training mode and will be served so; call model.eval() first"
         warnings.warn(msg, PackagingWarning, stacklevel=2)
+    if engine != "eager":
+        refused = {"handler": handler, "methods": methods, "intern": intern, "extern": extern}
+        _check_native(engine, refused)
+        return package_native(model, path, engine, name, version, example_inputs, dynamic)
     target, template, signature = _plan(model, name, handler, example_inputs, dynamic)
     outputs = {spec.name: spec.datatype for spec in signature.outputs} or None
     entry_type = streams.StreamEntry if signature.yields else entry.Entry
@@ -126,6 +137,16 @@ def package(
         )
 
     return _write(path, rules, pickles, describe)
+
+
+def _check_native(engine: str, refused: Mapping[str, Any]) -> None:
+    if engine not in ("torchscript", "aotinductor"):
+        msg = f"engine is {engine!r}; expected 'eager', 'torchscript' or 'aotinductor'"
+        raise InvalidArgumentError(msg)
+    given = [name for name, value in refused.items() if value]
+    if given:
+        msg = f"{', '.join(given)}: for engine 'eager' only, since {engine!r} runs no Python"
+        raise InvalidArgumentError(msg)
 
 
 def _add_methods(

@@ -79,7 +79,7 @@ class ServerOptions(TypedDict, total=False):
 
 
 def server_command(path: str | os.PathLike[str], **options: Unpack[ServerOptions]) -> list[str]:
-    """The command that serves an archive, or a folder ``NAME/VERSION/*.pt``.
+    """The command that serves an archive, or a folder ``NAME/VERSION/*.pt`` or ``*.pt2``.
 
     The interpreters use the packages of the Python that runs this.
 
@@ -109,7 +109,7 @@ class Server:
     """Serves an archive while a ``with`` block runs.
 
     Args:
-        path: An archive, or a folder ``NAME/VERSION/*.pt``.
+        path: An archive, or a folder ``NAME/VERSION/*.pt`` or ``*.pt2``.
         start_timeout_s: Seconds within which every replica must have been loaded.
         stop_timeout_s: Seconds that accepted requests are given at the end.
         options: The server's; by default any free port.

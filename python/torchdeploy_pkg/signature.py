@@ -52,15 +52,18 @@ def learn(
         PackagingError: The example fails, or gives what cannot be served.
         InvalidArgumentError: `dynamic` names what is not there.
     """
-    with _unharmed(target) as subject:
+    with unharmed(target) as subject:
         result = _FirstItem(subject)
         signature = _Learner(result, template).learn(dynamic)
     return replace(signature, yields=True, batch_dimension=None) if result.yields else signature
 
 
 @contextlib.contextmanager
-def _unharmed(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """A copy to run; where there can be none, the target, its parameters restored after."""
+def unharmed(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """A copy to run; where there can be none, the target, its parameters restored after.
+
+    Random numbers go on as if it had not been run.
+    """
     with torch.random.fork_rng(devices=[]):
         try:
             subject = copy.deepcopy(target)
@@ -177,7 +180,7 @@ class _Learner:
     def _try(self, group: list[Axis], more: int) -> dict[str, Wire] | None:
         values = cloned(self._template.values)
         for name, dim in group:
-            values[name] = _extended(values[name], dim, more)
+            values[name] = extended(values[name], dim, more)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -284,12 +287,12 @@ def cloned(values: dict[str, Wire]) -> dict[str, Wire]:
     }
 
 
-def _extended(value: Wire, dim: int, more: int) -> Wire:
+def extended(value: Wire, dim: int, more: int) -> Wire:
     """The value with its last slice repeated, so that indices and masks stay valid."""
     if not isinstance(value, torch.Tensor):
         if dim == 0:
             return [*value, *(copy.deepcopy(value[-1:]) * more)]
-        return [_extended(item, dim - 1, more) for item in value]
+        return [extended(item, dim - 1, more) for item in value]
     extent = value.shape[dim]
     if extent == 0:
         shape = list(value.shape)

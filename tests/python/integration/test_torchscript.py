@@ -174,7 +174,7 @@ def test_scripted_models_start_no_python_of_their_own(server: Server) -> None:
 @pytest.mark.parametrize(
     ("model", "why"),
     [
-        ("placed", "device is not for TorchScript"),
+        ("placed", "device is for archives of Python code only"),
         ("unoptimized", "optimized_execution is for archives of TorchScript"),
     ],
 )

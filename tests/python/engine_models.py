@@ -1,0 +1,50 @@
+"""Modules for engines without Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+class Scorer(torch.nn.Module):
+    """Two tensors in, named ones out; rows do not depend on each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(6, 16), torch.nn.GELU(), torch.nn.Linear(16, 3)
+        )
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, scale: float = 2.0
+    ) -> dict[str, torch.Tensor]:
+        logits = self.layers(x * mask) * scale
+        return {"logits": logits, "best": logits.argmax(-1)}
+
+
+class Ramp(torch.nn.Module):
+    """TorchScript does not take it, and a trace keeps the number of rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_numpy(np.arange(float(x.shape[0]))).float()[:, None]
+
+
+class Texts(torch.nn.Module):
+    def forward(self, x: torch.Tensor, text: str) -> dict[str, object]:
+        return {"x": x, "text": text.upper()}
+
+
+class Sorted(torch.nn.Module):
+    """Gives a tensor and a text."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, object]:
+        return {"x": x.sort().values, "order": "ascending"}
+
+
+def scorer() -> Scorer:
+    torch.manual_seed(0)
+    return Scorer()
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(3, 6), torch.ones(3, 6)
