@@ -59,7 +59,7 @@ def package_native(
         # torch names the records' folder for the file, and wants this suffix.
         aside = Path(folder) / f"{path.stem}.pt2"
         with unharmed(model) as subject:
-            expected = _run(_ByName(subject, template), template.values)
+            expected = _run_twice(_ByName(subject, template), template.values)
         with unharmed(model) as subject:
             module = _ByName(subject, template)
             if engine == "torchscript":
@@ -68,7 +68,9 @@ def package_native(
                 free = _free_axes(model, template, dynamic)
                 written = _compile(module, template.values, free, aside)
         with _checked_inputs():
-            _compare(engine, expected, _run(written, template.values))
+            found = _run_twice(written, template.values)
+            _compare(engine, expected[0], found[0])
+            _compare(f"{engine}, called a second time,", expected[1], found[1])
             by_name = template_of_example(written, dict(template.values))
             signature = learn(written, by_name, dynamic)
         manifest = Manifest(
@@ -125,6 +127,13 @@ def _template(model: Callable[..., Any], example: Any, engine: str) -> CallTempl
     return template
 
 
+def _run_twice(
+    target: Callable[..., Any], values: Mapping[str, Wire]
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Twice, because a model may have a state, which an engine may not."""
+    return _run(target, values), _run(target, values)
+
+
 def _run(target: Callable[..., Any], values: Mapping[str, Wire]) -> dict[str, torch.Tensor]:
     try:
         parts = target(**cloned(dict(values)))
@@ -148,7 +157,7 @@ def _compare(
         if other is None or other.shape != value.shape or other.dtype != value.dtype:
             shown = "nothing" if other is None else f"{other.dtype} of shape {list(other.shape)}"
             msg = (
-                f"engine {engine!r} gives {shown} as output {name!r}, and the model itself "
+                f"engine {engine} gives {shown} as output {name!r}, and the model itself "
                 f"{value.dtype} of shape {list(value.shape)}"
             )
             raise PackagingError(msg)
@@ -157,13 +166,13 @@ def _compare(
         if not torch.allclose(
             other.double(), value.double(), rtol=tolerance, atol=tolerance, equal_nan=True
         ):
-            msg = f"engine {engine!r} gives other values as output {name!r} than the model itself"
+            msg = f"engine {engine} gives other values as output {name!r} than the model itself"
             raise PackagingError(msg)
 
 
 def _script(module: _ByName, values: Mapping[str, Wire], path: Path) -> Callable[..., Any]:
     """The model scripted where TorchScript can, else traced, behind its names."""
-    state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in _tensors(module).items()}
     with _own_deprecations_of_torch_ignored():
         try:
             module.model = torch.jit.script(module.model)
@@ -178,12 +187,17 @@ def _script(module: _ByName, values: Mapping[str, Wire], path: Path) -> Callable
             traced: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]
                 module, example_kwarg_inputs=cloned(dict(values)), strict=False, check_trace=False
             )
-            traced.load_state_dict(state)  # The trace was a call.
+            for name, tensor in _tensors(traced).items():  # The trace was a call.
+                tensor.copy_(before[name])
             torch.jit.save(traced, str(path))
         except Exception as exc:
             msg = f"TorchScript cannot run the model: {exc}"
             raise PackagingError(msg) from exc
     return traced
+
+
+def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _compile(

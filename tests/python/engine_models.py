@@ -29,6 +29,21 @@ class Ramp(torch.nn.Module):
         return x + torch.from_numpy(np.arange(float(x.shape[0]))).float()[:, None]
 
 
+class Counting(torch.nn.Module):
+    """Counts its calls in a buffer, and has one that is not saved with its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: torch.Tensor
+        self.shift: torch.Tensor
+        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("shift", torch.full((1,), 100.0), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return x + self.calls + self.shift
+
+
 class Texts(torch.nn.Module):
     def forward(self, x: torch.Tensor, text: str) -> dict[str, object]:
         return {"x": x, "text": text.upper()}

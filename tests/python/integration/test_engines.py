@@ -10,7 +10,7 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 from click.testing import CliRunner
-from engine_models import Ramp, Sorted, Texts, example, scorer
+from engine_models import Counting, Ramp, Sorted, Texts, example, scorer
 
 from torchdeploy_pkg import (
     Client,
@@ -109,6 +109,28 @@ def test_a_compiled_model_is_called_in_process_beside_an_eager_one(
         assert torch.allclose(eager(x, mask)["logits"], expected, atol=1e-5)
         with pytest.raises(InvalidArgumentError, match='"mask": unmatched dim value at 1'):
             compiled(x=x, mask=mask[:, :1])
+
+
+def test_a_buffer_starts_as_it_was_and_is_kept_between_calls(tmp_path: Path) -> None:
+    counting = Counting().eval()
+    path = tmp_path / "counting.pt"
+    package(counting, path, example_inputs=torch.zeros(2), engine="torchscript")
+    assert counting.calls.item() == 0
+    with InterpreterManager(1) as manager:
+        packaged = manager.load_package(path).load_pickle()
+        for calls in (1, 2):
+            answer = packaged(x=torch.zeros(2))["output"]
+            assert answer.tolist() == [100 + calls, 100 + calls]
+
+
+def test_a_model_with_a_state_that_compiled_code_forgets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackagingError, match="called a second time, gives other values"):
+        package(
+            Counting().eval(),
+            tmp_path / "counting.pt2",
+            example_inputs=torch.zeros(2),
+            engine="aotinductor",
+        )
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
