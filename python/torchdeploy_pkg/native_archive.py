@@ -212,7 +212,7 @@ def _compile(
             # One row says nothing of others: it would be taken to be fixed.
             example[name] = extended(example[name], dim, max(2 - value.shape[dim], 0))
     try:
-        # So that the code is right for one row, and for none.
+        # So that the code takes one row, too.
         sizes = config_of_shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
         with sizes, _own_deprecations_of_torch_ignored():
             program = torch.export.export(module, (), example, dynamic_shapes=dynamic_shapes)

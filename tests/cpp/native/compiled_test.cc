@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -169,21 +167,11 @@ TEST(CompiledTest, ItLeavesNothingBehind) {
 
 TEST(CompiledTest, CallsFromManyThreadsAreAnsweredEachWithItsOwn) {
   const ReplicatedObj model = LoadNativeModel("branches.pt2");
-  std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
-  for (int number = 0; number < 8; ++number) {
-    threads.emplace_back([&, number] {
-      const auto x = static_cast<float>(number);
-      for (int i = 0; i < 200; ++i) {
-        const Result<Value> result = model.Call({MakeTensor({x, x}, {1, 2}), Shifts(0, 0)});
-        wrong += !result.ok() || ElementsOf(At(*result, "y")) != std::vector<float>{11 * x} ? 1 : 0;
-      }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(CountWrong([&](float x) {
+              const Result<Value> result = model.Call({MakeTensor({x, x}, {1, 2}), Shifts(0, 0)});
+              return result.ok() && ElementsOf(At(*result, "y")) == std::vector<float>{11 * x};
+            }),
+            0);
 }
 
 TEST(CompiledTest, WhatCannotRunHereIsRefusedWithTheReason) {

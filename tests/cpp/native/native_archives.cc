@@ -1,6 +1,9 @@
 #include "tests/cpp/native/native_archives.h"
 
+#include <atomic>
+#include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "torchdeploy/interpreter_manager.h"
@@ -37,6 +40,22 @@ Result<Value> CallMethod(const Package& package, const std::string& method,
   const InterpreterSession session = Must(package.LoadPickle().AcquireSession());
   const Result<Obj> called = Must(session.self().Attribute(method)).Call(args, kwargs);
   return called.ok() ? called->ToValue() : called.status();
+}
+
+int CountWrong(const std::function<bool(float)>& is_right) {
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int number = 0; number < 8; ++number) {
+    threads.emplace_back([&, number] {
+      for (int i = 0; i < 200; ++i) {
+        wrong += is_right(static_cast<float>(number)) ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  return wrong.load();
 }
 
 }  // namespace torchdeploy

@@ -1,6 +1,7 @@
 // The manager of this test program, and the archives that write_archives.py has written.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,9 @@ ReplicatedObj LoadNativeModel(const std::string& name);
 // A method of the model, in any interpreter.
 Result<Value> CallMethod(const Package& package, const std::string& method,
                          const std::vector<Value>& args = {}, const Kwargs& kwargs = {});
+
+// How many of 200 calls from each of 8 threads `is_right` says no to; it is called by them, with a
+// number of the thread's own.
+int CountWrong(const std::function<bool(float)>& is_right);
 
 }  // namespace torchdeploy

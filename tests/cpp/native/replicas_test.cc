@@ -2,7 +2,6 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +10,6 @@
 #include <iterator>
 #include <span>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -136,21 +134,11 @@ TEST(NativeReplicasTest, ThePackagesOfOneArchiveHaveObjectsOfTheirOwn) {
 
 TEST(NativeReplicasTest, CallsFromManyThreadsAreAnsweredEachWithItsOwn) {
   const ReplicatedObj model = LoadNativeModel("scaled.pt");
-  std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
-  for (int number = 0; number < 8; ++number) {
-    threads.emplace_back([&, number] {
-      const auto x = static_cast<float>(number);
-      for (int i = 0; i < 200; ++i) {
-        const Result<Value> result = model.Call({MakeTensor({x, x}, {1, 2})});
-        wrong += !result.ok() || ElementsOf(*result) != std::vector<float>{11 * x} ? 1 : 0;
-      }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(CountWrong([&](float x) {
+              const Result<Value> result = model.Call({MakeTensor({x, x}, {1, 2})});
+              return result.ok() && ElementsOf(*result) == std::vector<float>{11 * x};
+            }),
+            0);
 }
 
 TEST(NativeReplicasTest, AttributesAreMethodsValuesAndModules) {
