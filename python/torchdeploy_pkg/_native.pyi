@@ -110,6 +110,7 @@ class InterpreterManager:
         interpreters: int,
         intra_op_threads: int,
         pin_cores: bool,
+        on_demand: bool,
         python: str | PathLike[str],
         cache: str | PathLike[str],
     ) -> None:

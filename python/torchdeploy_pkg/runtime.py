@@ -202,6 +202,8 @@ class InterpreterManager:
         intra_op_threads: Threads of torch's own for each call; by default cores / interpreters.
         pin_cores: Whether each interpreter keeps to cores of its own in ``call_async``, ``acall``
             and calls with a timeout; others run on the caller's thread.
+        on_demand: Whether interpreters start when an archive or a session first needs them, which
+            then raises what follows. Archives without Python never do.
         cache: Folder for the private libraries, 0.5 GB for each interpreter; by default
             ``$TORCHDEPLOY_CACHE``, else below ``$XDG_CACHE_HOME``.
 
@@ -219,6 +221,7 @@ class InterpreterManager:
         *,
         intra_op_threads: int | None = None,
         pin_cores: bool = False,
+        on_demand: bool = False,
         cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self._native = _native.InterpreterManager(
@@ -226,6 +229,7 @@ class InterpreterManager:
             interpreters=_count("interpreters", interpreters),
             intra_op_threads=_count("intra_op_threads", intra_op_threads),
             pin_cores=pin_cores,
+            on_demand=on_demand,
             python=sys.executable,
             cache="" if cache is None else cache,
         )

@@ -21,7 +21,8 @@ from torchdeploy_pkg.cli import main
 from torchdeploy_pkg.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.integration
 
@@ -208,3 +209,25 @@ def test_inspect_prints_what_the_manifest_says_or_that_there_is_none(models: Pat
     plain = CliRunner().invoke(main, ["inspect", str(models / "script/1/model.pt")])
     assert plain.exit_code == 0
     assert "no manifest" in plain.output
+
+
+def test_a_manager_that_starts_on_demand_runs_scripted_modules_without_a_python(
+    models: Path, run_python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+from torchdeploy_pkg import InterpreterManager
+with InterpreterManager(2, intra_op_threads=1, on_demand=True) as manager:
+    model = manager.load_package(sys.argv[1]).load_pickle()
+    assert model(np.ones((2, 8), np.float32)).shape[0] == 2
+    maps = Path("/proc/self/maps").read_text()
+    assert "libtorch_cpu" in maps
+    assert "libtorch_python" not in maps
+    with manager.acquire_one() as session:
+        assert session.global_("math", "sqrt")(4.0).deref() == 2.0
+    assert "libtorch_python" in Path("/proc/self/maps").read_text()
+"""
+    done = run_python("-c", program, models / "script/1/model.pt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
