@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._inductor.virtualized import V
 from torch.export import Dim
 from torch.fx.experimental import _config as config_of_shapes
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from torchdeploy_pkg.call_template import CallTemplate, Wire, template_of_example
 from torchdeploy_pkg.dependency_rules import version_without_local_part
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _CHECKS_OF_COMPILED_CODE = "AOTI_RUNTIME_CHECK_INPUTS"
+_LEAST_OF_COMPILER = 2
 _TOLERANCE = 1e-3  # Or four units of the last place, of a dtype that is less precise.
 
 
@@ -216,18 +219,41 @@ def _compile(
         sizes = config_of_shapes.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
         with sizes, _own_deprecations_of_torch_ignored():
             program = torch.export.export(module, (), example, dynamic_shapes=dynamic_shapes)
-            torch._inductor.aoti_compile_and_package(
-                program,
-                package_path=str(path),
-                # As many threads as the interpreter has, not as this process has now; no more
-                # instructions than the archive says that it needs.
-                inductor_configs={"cpp.dynamic_threads": True, "cpp.march": ""},
-            )
+            _write_code(program, path)
             compiled: Callable[..., Any] = torch._inductor.aoti_load_package(str(path))
     except Exception as exc:
         msg = f"AOTInductor cannot compile the model: {exc}"
         raise PackagingError(msg) from exc
     return compiled
+
+
+def _write_code(program: torch.export.ExportedProgram, path: Path) -> None:
+    of_model = {symbol: extents.lower for symbol, extents in program.range_constraints.items()}
+
+    def let_one_be_taken(nodes: list[Any]) -> list[Any]:
+        """Take back that an extent is 2 at least, where only the compiler says so.
+
+        It takes 1 to be unlike any other extent, and its code would then refuse 1, for which
+        it is right as well. What the model itself asks for stays.
+        """
+        known = V.graph.sizevars.shape_env.var_to_range
+        for symbol, least in of_model.items():
+            if symbol in known and least < _LEAST_OF_COMPILER == known[symbol].lower:
+                known[symbol] = ValueRanges(least, known[symbol].upper)
+        return nodes
+
+    torch._inductor.aoti_compile_and_package(
+        program,
+        package_path=str(path),
+        inductor_configs={
+            # As many threads as the interpreter has, not as this process has now.
+            "cpp.dynamic_threads": True,
+            # No more instructions than the archive says that it needs.
+            "cpp.march": "",
+            # What runs between the choice of code and its writing.
+            "_pre_fusion_custom_pass": let_one_be_taken,
+        },
+    )
 
 
 def _add_extra_file(path: Path, name: str, text: str) -> None:

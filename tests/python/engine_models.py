@@ -56,6 +56,31 @@ class Sorted(torch.nn.Module):
         return {"x": x.sort().values, "order": "ascending"}
 
 
+class Pooled(torch.nn.Module):
+    """Compiled, it is taken to need two rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(3, 8, 3)
+        self.linear = torch.nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.linear(self.convolution(x).mean((2, 3)))
+        return scores
+
+
+class Window(torch.nn.Module):
+    """Needs five steps at least."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = torch.nn.Conv1d(1, 2, kernel_size=5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.convolution(x).relu()
+        return found
+
+
 def scorer() -> Scorer:
     torch.manual_seed(0)
     return Scorer()

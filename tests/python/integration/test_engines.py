@@ -10,7 +10,7 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 from click.testing import CliRunner
-from engine_models import Counting, Ramp, Sorted, Texts, example, scorer
+from engine_models import Counting, Pooled, Ramp, Sorted, Texts, Window, example, scorer
 
 from torchdeploy_pkg import (
     Client,
@@ -109,6 +109,31 @@ def test_a_compiled_model_is_called_in_process_beside_an_eager_one(
         assert torch.allclose(eager(x, mask)["logits"], expected, atol=1e-5)
         with pytest.raises(InvalidArgumentError, match='"mask": unmatched dim value at 1'):
             compiled(x=x, mask=mask[:, :1])
+
+
+def test_compiled_code_takes_one_row_whatever_it_was_packaged_with(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pooled = Pooled().eval()
+    for rows in (1, 3):
+        path = tmp_path / f"{rows}.pt2"
+        package(pooled, path, example_inputs=torch.randn(rows, 3, 8, 8), engine="aotinductor")
+        with InterpreterManager(1) as manager:
+            compiled = manager.load_package(path).load_pickle()
+            for asked in (1, 2, 7):
+                x = torch.randn(asked, 3, 8, 8)
+                assert torch.allclose(compiled(x=x)["output"], pooled(x), atol=1e-5)
+
+
+def test_compiled_code_refuses_what_is_shorter_than_the_model_takes(tmp_path: Path) -> None:
+    window, path = Window().eval(), tmp_path / "window.pt2"
+    package(window, path, example_inputs=torch.randn(1, 1, 9), engine="aotinductor")
+    with InterpreterManager(1) as manager:
+        compiled = manager.load_package(path).load_pickle()
+        for steps in (5, 12):
+            x = torch.randn(1, 1, steps)
+            assert torch.allclose(compiled(x=x)["output"], window(x), atol=1e-5)
+        with pytest.raises(InvalidArgumentError, match="too small at 2"):
+            compiled(x=torch.randn(1, 1, 4))
 
 
 def test_a_buffer_starts_as_it_was_and_is_kept_between_calls(tmp_path: Path) -> None:
