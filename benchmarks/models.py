@@ -7,25 +7,11 @@ import sys
 from pathlib import Path
 
 import torch
+from zoo.tiny_layers import TinyLayers
 
 from torchdeploy_pkg import package
 
-LAYERS = 500  # About 10 ms a call, nearly all of it in the interpreter.
 WIDE_LAYER_MB = 32
-
-
-class TinyLayers(torch.nn.Module):
-    """Many layers with next to no arithmetic: what Python itself costs."""
-
-    def __init__(self, layers: int = LAYERS) -> None:
-        super().__init__()
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(layers))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (batch, 16) to (batch, 16), FP32."""
-        for layer in self.layers:
-            x = torch.relu(layer(x))
-        return x
 
 
 class WideLayers(torch.nn.Module):

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-from models import TinyLayers
+from zoo.tiny_layers import TinyLayers
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from torchdeploy_pkg.bench.command import bench
 from torchdeploy_pkg.errors import InvalidArgumentError, PackagingWarning, TorchDeployError
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def main() -> None:
       torchdeploy serve net.pt --interpreters 2
       torchdeploy infer localhost:8001 net --input x=@x.npy
     """
+
+
+main.add_command(bench)
 
 
 @main.command()

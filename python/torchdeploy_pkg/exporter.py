@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torchdeploy_pkg.dependency_rules import DependencyRules
 
 _IN_ARCHIVE = "torchdeploy_pkg.in_archive."
-_ENTRY_PACKAGE = "torchdeploy_entry."
+ENTRY_PACKAGE = "torchdeploy_entry."
 _MAIN = ("__main__", "__mp_main__")
 # Names that torch.package gives a meaning of their own.
 _TORCH_PACKAGE_MODULES = ("torch_package_importer", "_mock")
@@ -38,8 +38,8 @@ class _ArchiveNames(Importer):
     def import_module(self, module_name: str) -> ModuleType:
         if module_name == self.main_alias:
             return sys.modules["__main__"]
-        if module_name.startswith(_ENTRY_PACKAGE):
-            module_name = _IN_ARCHIVE + module_name.removeprefix(_ENTRY_PACKAGE)
+        if module_name.startswith(ENTRY_PACKAGE):
+            module_name = _IN_ARCHIVE + module_name.removeprefix(ENTRY_PACKAGE)
         return importlib.import_module(module_name)
 
     def whichmodule(self, obj: Any, name: str) -> str:
@@ -48,7 +48,7 @@ class _ArchiveNames(Importer):
             self.used_of_main.append(name)
             return self.main_alias
         if module.startswith(_IN_ARCHIVE):
-            return _ENTRY_PACKAGE + module.removeprefix(_IN_ARCHIVE)
+            return ENTRY_PACKAGE + module.removeprefix(_IN_ARCHIVE)
         return module
 
 
@@ -95,7 +95,7 @@ class ModelExporter(PackageExporter):  # type: ignore[misc, unused-ignore]
                 raise PackagingError(msg.rstrip())
 
     def _is_interned(self, module_name: str) -> bool:
-        return module_name.startswith(_ENTRY_PACKAGE) or self._rules.is_interned(module_name)
+        return module_name.startswith(ENTRY_PACKAGE) or self._rules.is_interned(module_name)
 
 
 def _source_of(module: ModuleType, name: str) -> str:
