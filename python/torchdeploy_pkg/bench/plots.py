@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
 from torchdeploy_pkg.bench.results import median_and_range
+from torchdeploy_pkg.bench.strategies import STRATEGIES
 
 mpl.use("Agg")  # Draws into files, also where there is no display.
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from torchdeploy_pkg.bench.results import Results
+    from torchdeploy_pkg.bench.results import Results, StrategyResults
 
 _FORMATS = ("png", "svg")
 _SIZE = (7.0, 4.2)
@@ -51,9 +52,10 @@ def _throughput(results: Results) -> Figure:
             continue
         medians, lows, highs = zip(*(median_and_range(p.rows_per_s) for p in points), strict=True)
         threads = [point.threads for point in points]
-        (line,) = axes.plot(threads, medians, marker="o", label=strategy.title)
-        axes.fill_between(threads, lows, highs, alpha=0.15, color=line.get_color())
+        axes.plot(threads, medians, **_style(strategy))
+        axes.fill_between(threads, lows, highs, alpha=0.15, color=_color(strategy))
     axes.set(xlabel="threads that call", ylabel="rows/s, median and range of rounds")
+    axes.set_ylim(bottom=0)
     axes.set_xticks(sorted({p.threads for s in results.strategies for p in s.points}))
     return _finished(figure, axes)
 
@@ -71,23 +73,23 @@ def _latency(results: Results) -> Figure:
             )
             if points:
                 values = [getattr(point, field) for point in points]
-                axes.plot([p.rows for p in points], values, marker="o", label=strategy.title)
+                axes.plot([p.rows for p in points], values, **_style(strategy))
         axes.set(title=title, xlabel="rows of a call", xticks=results.rows)
         axes.set_ylim(bottom=0)
         axes.grid(visible=True, alpha=0.3)
     panels[0].set_ylabel("ms")
-    if panels[0].lines:
-        panels[0].legend(fontsize="small")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize="small")
     return figure
 
 
 def _load_time(results: Results) -> Figure:
     figure, axes = _axes()
-    starts = {s.title: start for s in results.strategies if (start := results.start(s.name))}
-    for position, start in enumerate(starts.values()):
-        axes.barh(position, start.ready_s)
+    started = [(s, start) for s in results.strategies if (start := results.start(s.name))]
+    for position, (strategy, start) in enumerate(started):
+        axes.barh(position, start.ready_s, color=_color(strategy))
         axes.annotate(f" {start.ready_s:.1f}", (start.ready_s, position), va="center")
-    axes.set_yticks(range(len(starts)), list(starts))
+    axes.set_yticks(range(len(started)), [strategy.title for strategy, _ in started])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set(xlabel="s, from the start of the process until each replica has answered")
@@ -100,11 +102,20 @@ def _memory(results: Results) -> Figure:
         if strategy.starts:
             counts = [start.replicas for start in strategy.starts]
             memory_mb = [start.pss_mb for start in strategy.starts]
-            axes.plot(counts, memory_mb, marker="o", label=strategy.title)
+            axes.plot(counts, memory_mb, **_style(strategy))
     axes.set(xlabel="replicas", ylabel="MB, proportional set size")
     axes.set_ylim(bottom=0)
     axes.set_xticks(sorted({start.replicas for s in results.strategies for start in s.starts}))
     return _finished(figure, axes)
+
+
+def _color(strategy: StrategyResults) -> str:
+    """The same in every plot, whichever strategies there are."""
+    return f"C{list(STRATEGIES).index(strategy.name)}"
+
+
+def _style(strategy: StrategyResults) -> dict[str, Any]:
+    return {"marker": "o", "label": strategy.title, "color": _color(strategy)}
 
 
 def _axes() -> tuple[Figure, Axes]:
