@@ -57,6 +57,7 @@ def package_native(
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         torch.no_grad(),
+        _checked_inputs(),
         tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
     ):
         # torch names the records' folder for the file, and wants this suffix.
@@ -70,12 +71,11 @@ def package_native(
             else:
                 free = _free_axes(model, template, dynamic)
                 written = _compile(module, template.values, free, aside)
-        with _checked_inputs():
-            found = _run_twice(written, template.values)
-            _compare(engine, expected[0], found[0])
-            _compare(f"{engine}, called a second time,", expected[1], found[1])
-            by_name = template_of_example(written, dict(template.values))
-            signature = learn(written, by_name, dynamic)
+        found = _run_twice(written, template.values)
+        _compare(engine, expected[0], found[0])
+        _compare(f"{engine}, called a second time,", expected[1], found[1])
+        by_name = template_of_example(written, dict(template.values))
+        signature = learn(written, by_name, dynamic)
         manifest = Manifest(
             name=name,
             version=version,
@@ -207,9 +207,30 @@ def _compile(
     module: _ByName, values: Mapping[str, Wire], free: Mapping[str, list[int]], path: Path
 ) -> Callable[..., Any]:
     """The model compiled ahead of time; axes in `free` are free unless the code must fix them."""
+    compiled = _compile_once(module, values, free, path, least={})
+    wrong = _axes_of_other_answers(module, compiled, values, free)
+    if wrong:
+        msg = (
+            f"compiled code gives other answers than the model for an extent of 1 in dimension "
+            f"{', '.join(map(str, wrong))}, so it takes 2 and more there"
+        )
+        warnings.warn(msg, PackagingWarning, stacklevel=4)
+        compiled = _compile_once(module, values, free, path, least=dict.fromkeys(wrong, 2))
+    return compiled
+
+
+def _compile_once(
+    module: _ByName,
+    values: Mapping[str, Wire],
+    free: Mapping[str, list[int]],
+    path: Path,
+    *,
+    least: Mapping[int, int],
+) -> Callable[..., Any]:
+    """Compile; in the dimensions of `least` no extent is less than that."""
     example, dynamic_shapes = {}, {}
     for name, value in values.items():
-        dynamic_shapes[name] = dict.fromkeys(free[name], Dim.AUTO)
+        dynamic_shapes[name] = {dim: Dim.AUTO(min=least.get(dim, 0)) for dim in free[name]}
         example[name] = value
         for dim in free[name]:
             # One row says nothing of others: it would be taken to be fixed.
@@ -227,6 +248,32 @@ def _compile(
     return compiled
 
 
+def _axes_of_other_answers(
+    module: _ByName,
+    compiled: Callable[..., Any],
+    values: Mapping[str, Wire],
+    free: Mapping[str, list[int]],
+) -> list[int]:
+    """The dimensions that take an extent of 1 and then make the code answer otherwise.
+
+    The compiler sees two rows at least, and where a model asks for their number it takes the
+    branch of two.
+    """
+    found = []
+    for dim in sorted({dim for dims in free.values() for dim in dims}):
+        cut = {
+            name: value.narrow(dim, 0, 1) if dim in free[name] else value
+            for name, value in values.items()
+        }
+        try:
+            _compare("aotinductor", module(**cloned(cut)), compiled(**cloned(cut)))
+        except PackagingError:
+            found.append(dim)
+        except Exception:  # noqa: BLE001 - one of them refuses it, so there is no other answer.
+            continue
+    return found
+
+
 def _write_code(program: torch.export.ExportedProgram, path: Path) -> None:
     of_model = {symbol: extents.lower for symbol, extents in program.range_constraints.items()}
 
@@ -234,7 +281,8 @@ def _write_code(program: torch.export.ExportedProgram, path: Path) -> None:
         """Take back that an extent is 2 at least, where only the compiler says so.
 
         It takes 1 to be unlike any other extent, and its code would then refuse 1, for which
-        it is right as well. What the model itself asks for stays.
+        it nearly always is right; _axes_of_other_answers() finds out. What the model itself
+        asks for stays.
         """
         known = V.graph.sizevars.shape_env.var_to_range
         for symbol, least in of_model.items():

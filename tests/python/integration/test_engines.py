@@ -10,7 +10,18 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 from click.testing import CliRunner
-from engine_models import Counting, Pooled, Ramp, Sorted, Texts, Window, example, scorer
+from engine_models import (
+    Branching,
+    Counting,
+    Pooled,
+    Ramp,
+    Sorted,
+    Squeezed,
+    Texts,
+    Window,
+    example,
+    scorer,
+)
 
 from torchdeploy_pkg import (
     Client,
@@ -122,6 +133,21 @@ def test_compiled_code_takes_one_row_whatever_it_was_packaged_with(tmp_path: Pat
             for asked in (1, 2, 7):
                 x = torch.randn(asked, 3, 8, 8)
                 assert torch.allclose(compiled(x=x)["output"], pooled(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [Squeezed(), Branching()])
+def test_compiled_code_that_would_answer_one_row_otherwise_refuses_it(
+    tmp_path: Path, model: torch.nn.Module
+) -> None:
+    path = tmp_path / "model.pt2"
+    with pytest.warns(PackagingWarning, match="other answers than the model for an extent of 1 in"):
+        package(model.eval(), path, example_inputs=torch.randn(3, 3, 8, 8), engine="aotinductor")
+    with InterpreterManager(1) as manager:
+        compiled = manager.load_package(path).load_pickle()
+        x = torch.randn(2, 3, 8, 8)
+        assert torch.allclose(compiled(x=x)["output"], model(x), atol=1e-5)
+        with pytest.raises(InvalidArgumentError, match="too small at 0"):
+            compiled(x=x[:1])
 
 
 def test_compiled_code_refuses_what_is_shorter_than_the_model_takes(tmp_path: Path) -> None:
