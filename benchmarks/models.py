@@ -8,27 +8,9 @@ from pathlib import Path
 
 import torch
 from zoo.tiny_layers import TinyLayers
+from zoo.wide_layers import WideLayers
 
 from torchdeploy_pkg import package
-
-WIDE_LAYER_MB = 32
-
-
-class WideLayers(torch.nn.Module):
-    """Next to nothing but weights; a call reads all of them."""
-
-    def __init__(self, layers: int) -> None:
-        super().__init__()
-        self.layers = torch.nn.ModuleList(
-            torch.nn.Linear(8192, 1024, bias=False) for _ in range(layers)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Shape (batch, 8192) to (batch, 1024), FP32: the sum of all layers."""
-        y = x.new_zeros(len(x), 1024)
-        for layer in self.layers:
-            y += layer(x)
-        return y
 
 
 def write_tiny_layers(path: str | Path) -> None:
@@ -40,7 +22,7 @@ def write_tiny_layers(path: str | Path) -> None:
 def write_wide_layers(path: str | Path, megabytes: int) -> None:
     """Package so many megabytes of weights."""
     torch.manual_seed(0)
-    model = WideLayers(max(1, megabytes // WIDE_LAYER_MB)).eval()
+    model = WideLayers(megabytes).eval()
     package(model, path, example_inputs=torch.ones(1, 8192))
 
 

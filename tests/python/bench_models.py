@@ -26,6 +26,21 @@ class Dice(torch.nn.Module):
         return x + torch.rand_like(x)
 
 
+class Mortal(torch.nn.Module):
+    """Ends its process after more calls than packaging needs; TorchScript does not see it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            self.calls += 1
+            if self.calls > 40:
+                os._exit(7)
+        return x + 1
+
+
 class Shouting(torch.nn.Module):
     """Texts, which no engine but Python runs."""
 

@@ -95,6 +95,8 @@ def test_answers_are_the_same_up_to_rounding() -> None:
     assert difference(expected, close) == ""
     far = {"y": np.array([1002.0, 0.0, np.nan], np.float32), "best": np.array([3])}
     assert difference(expected, far) == "'y' differs by more than 1"
+    small = np.full(2000, 5e-4, np.float32)
+    assert difference({"y": small}, {"y": 0 * small}) == "'y' differs by more than 1.5e-06"
     assert difference(expected, {**close, "best": np.array([4])}) == "'best' has other values"
 
 
@@ -105,6 +107,7 @@ def test_answers_are_the_same_up_to_rounding() -> None:
         ({"z": np.ones(2)}, "it gives z; expected y"),
         ({"y": np.ones(3)}, "'y' has shape [3]; expected [2]"),
         ({"y": np.array([1.0, np.nan])}, "'y' differs by more than 0.001"),
+        ({"y": np.ones(2, np.float32)}, "'y' is float32; expected float64"),
     ],
 )
 def test_answers_that_differ_are_told_apart(found: dict[str, np.ndarray], message: str) -> None:
@@ -112,10 +115,13 @@ def test_answers_that_differ_are_told_apart(found: dict[str, np.ndarray], messag
 
 
 def test_texts_and_bfloat16_are_compared_too() -> None:
-    half = torch.tensor([1.5], dtype=torch.bfloat16)
+    half = torch.tensor([1.0, 2.0], dtype=torch.bfloat16)
+    rounded = np.array([1.0078125, 2.0], np.float32)  # As a client has it.
     assert isinstance(portable(half), torch.Tensor)
     assert isinstance(portable(half.float()), np.ndarray)
-    assert difference({"t": [b"a"], "h": half}, {"t": np.array([b"a"], object), "h": half}) == ""
+    found = {"t": np.array([b"a"], object), "h": rounded}
+    assert difference({"t": [b"a"], "h": half}, found) == ""
+    assert "differs" in difference({"h": half}, {"h": rounded + 0.5})
     assert difference({"t": [b"a"]}, {"t": [b"b"]}) == "'t' has other values"
 
 

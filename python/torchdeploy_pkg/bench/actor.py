@@ -12,6 +12,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from torchdeploy_pkg.errors import DeadlineExceededError, InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _STOP_TIMEOUT_S = 60.0
@@ -52,7 +53,8 @@ class Actor:
                 stderr=output,
                 start_new_session=True,  # So that what it starts can be ended with it.
             )
-        self.send(make, *arguments)
+        with contextlib.suppress(ActorError):  # That of the first answer, then.
+            self.send(make, *arguments)
 
     def call(self, method: str, *arguments: Any, timeout_s: float) -> Any:
         """Call a method of the object, and wait.
@@ -89,18 +91,33 @@ class Actor:
 
         The object's ``close()`` is called before, unless the object is in a call for too long.
         """
-        self._connection.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_TIMEOUT_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        stop_all([self])
+
+    def _end(self, until_s: float) -> None:
+        try:
+            self._process.wait(max(0.0, until_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def _ended(self) -> ActorError:
         self._process.wait(_STOP_TIMEOUT_S)
         lines = self._log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
         last = "\n".join(lines)
         return ActorError(f"its process ended with status {self._process.returncode}: {last}")
+
+
+def stop_all(actors: Sequence[Actor]) -> None:
+    """End all of them, which have one time together for it."""
+    for actor in actors:
+        actor._connection.close()
+    until_s = time.monotonic() + _STOP_TIMEOUT_S
+    with contextlib.ExitStack() as ending:  # All, whatever interrupts it.
+        for actor in actors:
+            ending.callback(actor._end, until_s)
 
 
 def _serve(connection: Connection) -> None:

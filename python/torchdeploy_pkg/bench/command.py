@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +17,13 @@ from torchdeploy_pkg.bench.strategies import STRATEGIES
 from torchdeploy_pkg.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from rich.progress import TaskID
 
     from torchdeploy_pkg.bench.results import Results
 
-_TABLE_WIDTH = 130
+_TABLE_WIDTH = 150
 
 
 @click.command()
@@ -96,13 +100,22 @@ def bench(
         rounds=rounds,
         seconds=seconds,
     )
-    with _Bars() as bars:
-        results = run_benchmark(archive, settings, bars)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        with _Bars() as bars:
+            results = run_benchmark(archive, settings, bars)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     show(results)
     if output is not None:
         write(results, output)
-    if any(strategy.differs for strategy in results.strategies):
-        msg = "a strategy answers otherwise than plain Python"
+    if any(strategy.failed for strategy in results.strategies):
+        msg = "a strategy failed"
+        raise click.ClickException(msg)
+    if not any(strategy.points for strategy in results.strategies):
+        msg = "nothing could be measured"
         raise click.ClickException(msg)
 
 
@@ -121,10 +134,14 @@ def write(results: Results, folder: Path) -> None:
     """Write results.json and the plots."""
     from torchdeploy_pkg.bench.plots import write_plots
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(results.to_json())
     files = write_plots(results, folder)
     click.echo(f"{folder}: results.json, {', '.join(path.name for path in files)}")
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    """So that what was started is ended."""
+    sys.exit(128 + signal.SIGTERM)
 
 
 class _Bars(Progress):

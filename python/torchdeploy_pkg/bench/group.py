@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from torchdeploy_pkg.bench.actor import Actor
+from torchdeploy_pkg.bench.actor import Actor, stop_all
 from torchdeploy_pkg.bench.results import Start
 from torchdeploy_pkg.bench.smaps import pss_mb
 from torchdeploy_pkg.bench.subjects import Asked, InProcess, Plain, Served
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_S = 1800.0  # torch.compile takes minutes for some models.
 _CALL_TIMEOUT_S = 600.0
-_LEAD_S = 0.02  # For all processes to hear of a turn; each waits for its begin.
+_LEAD_S = 0.01  # For one more process to hear of a turn; all wait for its begin.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,12 @@ class Group:
         if plan.strategy.processes:
             folders = [plan.folder / str(index) for index in range(plan.replicas)]
             plans = [replace(plan, replicas=1, folder=folder) for folder in folders]
-        for each in plans:
-            each.folder.mkdir(parents=True)
-            self._hosts.append(Actor(each.folder / "log", Worker, self._kind, each))
+        with ExitStack() as ending:
+            ending.callback(self.stop)
+            for each in plans:
+                each.folder.mkdir(parents=True)
+                self._hosts.append(Actor(each.folder / "log", Worker, self._kind, each))
+            ending.pop_all()
         return self
 
     def __exit__(
@@ -69,8 +71,13 @@ class Group:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        for actor in (*self._callers, *self._hosts):
-            actor.stop()
+        self.stop()
+
+    def stop(self) -> None:
+        """End all processes; once is enough."""
+        actors = (*self._callers, *self._hosts)
+        self._callers, self._hosts = [], []
+        stop_all(actors)
 
     def wait_until_ready(self, request: Request) -> tuple[Start, str]:
         """Wait until every replica has answered; how it began, and what is wrong with answers."""
@@ -97,12 +104,10 @@ class Group:
             caller.send("prepare", request.inputs, threads // len(callers))
         for caller in callers:
             caller.receive(_CALL_TIMEOUT_S)
-        begin_at_s = now_s() + _LEAD_S
+        begin_at_s = now_s() + _LEAD_S * len(callers)
         for caller in callers:
             caller.send("run", begin_at_s, seconds)
-        turns = [caller.receive(seconds + _CALL_TIMEOUT_S) for caller in callers]
-        latencies_s = np.concatenate([turn.latencies_s for turn in turns])
-        return Turn(latencies_s, max(turn.elapsed_s for turn in turns))
+        return Turn.together([caller.receive(seconds + _CALL_TIMEOUT_S) for caller in callers])
 
     def _callers_for(self, threads: int) -> list[Actor]:
         if not self._urls:

@@ -18,7 +18,7 @@ from torchdeploy_pkg.bench.preparation import Preparation
 from torchdeploy_pkg.bench.results import Point, Results, Start, StrategyResults, this_machine
 from torchdeploy_pkg.bench.strategies import STRATEGIES, Strategy
 from torchdeploy_pkg.bench.subjects import Plan
-from torchdeploy_pkg.errors import DeadlineExceededError, InvalidArgumentError
+from torchdeploy_pkg.errors import InvalidArgumentError, TorchDeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class Settings:
         strategies: Names of STRATEGIES.
         over_grpc: Whether calls go over gRPC to a server.
         interpreters: The n.
-        rows: Of a call; throughput over threads is that of the first.
+        rows: Of a call; throughput over threads is that of the fewest.
         rounds: How often each point has its turn.
         seconds: Of a turn.
         replicas: Whose start and memory is measured, and that of n.
@@ -74,7 +74,10 @@ def run_benchmark(archive: Path, settings: Settings, progress: Progress) -> Resu
     """
     manifest = inspect_archive(archive)
     if manifest is None or manifest.example is None:
-        msg = f"{archive}: there is no example in it to ask for: package it with example_inputs"
+        msg = (
+            f"{archive}: there is no example in it to ask for: "
+            "give an eager archive that was packaged with example_inputs"
+        )
         raise InvalidArgumentError(msg)
     if manifest.yields:
         msg = f"{archive}: its model yields; what is measured are models with one answer"
@@ -83,7 +86,7 @@ def run_benchmark(archive: Path, settings: Settings, progress: Progress) -> Resu
         model=manifest.name,
         over="grpc" if settings.over_grpc else "in-process",
         interpreters=settings.interpreters,
-        rows=list(settings.rows) if manifest.batch_dimension == 0 else [1],
+        rows=sorted(settings.rows) if manifest.batch_dimension == 0 else [1],
         rounds=settings.rounds,
         seconds=settings.seconds,
         machine=this_machine(),
@@ -150,7 +153,13 @@ class _Course:
     def _measure_starts(self) -> None:
         """Each strategy with each number of replicas, alone: others would share its pages."""
         steps = [(s, n) for s in self._available() for n in self._replicas_of(s)]
-        self._progress.begin("Starting", len(steps))
+        if not steps:
+            return
+        self._progress.begin("Starting", 1 + len(steps))
+        self._progress.step("for the caches")
+        strategy, replicas = max(steps, key=lambda step: step[1])
+        with self._group(strategy, replicas) as group:
+            self._begun(group)
         for strategy, replicas in steps:
             self._progress.step(f"{strategy.title}: {replicas}")
             if not self._of[strategy.name].unavailable:
@@ -196,12 +205,11 @@ class _Course:
         try:
             start, wrong = group.wait_until_ready(first)
             wrong = wrong or next(filter(None, map(group.check, others)), "")
-        except (ActorError, DeadlineExceededError) as exc:
-            of_strategy.unavailable = str(exc)
+        except TorchDeployError as exc:
+            of_strategy.fail(str(exc))
             return None
         if wrong:
-            of_strategy.unavailable = f"its answer is not that of plain Python: {wrong}"
-            of_strategy.differs = True
+            of_strategy.fail(f"its answer is not that of plain Python: {wrong}")
             return None
         return start
 
@@ -218,8 +226,9 @@ class _Course:
                 self._progress.step(f"{group.strategy.title}: {threads} threads, {rows} rows")
                 try:
                     turn = group.run(self._requests[rows], threads, self._settings.seconds)
-                except (ActorError, DeadlineExceededError) as exc:
-                    of_strategy.unavailable = str(exc)
+                except TorchDeployError as exc:
+                    of_strategy.fail(str(exc))
+                    group.stop()  # It may go on in the turns of others.
                 else:
                     turns[group.strategy.name, threads, rows].append(turn)
         for (name, threads, rows), of_point in turns.items():
@@ -247,8 +256,12 @@ def _point(threads: int, rows: int, turns: Sequence[Turn]) -> Point:
         threads=threads,
         rows=rows,
         calls=len(latencies_ms),
-        rows_per_s=[rows * len(turn.latencies_s) / turn.elapsed_s for turn in turns],
+        rows_per_s=[_rows_per_s(rows, turn) for turn in turns],
         p50_ms=float(p50),
         p90_ms=float(p90),
         p99_ms=float(p99),
     )
+
+
+def _rows_per_s(rows: int, turn: Turn) -> float:
+    return rows * len(turn.latencies_s) / (turn.end_s - turn.begin_s)

@@ -103,7 +103,7 @@ def _memory(results: Results) -> Figure:
             counts = [start.replicas for start in strategy.starts]
             memory_mb = [start.pss_mb for start in strategy.starts]
             axes.plot(counts, memory_mb, **_style(strategy))
-    axes.set(xlabel="replicas", ylabel="MB, proportional set size")
+    axes.set(xlabel="replicas", ylabel="MiB, proportional set size")
     axes.set_ylim(bottom=0)
     axes.set_xticks(sorted({start.replicas for s in results.strategies for start in s.starts}))
     return _finished(figure, axes)

@@ -11,7 +11,8 @@ from torchdeploy_pkg.bench.results import median_and_range
 if TYPE_CHECKING:
     from torchdeploy_pkg.bench.results import Results, Start
 
-_SHOWN_OF_REASON = 300
+_SHOWN_BEGIN = 150
+_SHOWN_END = 300
 
 
 def table_of(results: Results) -> Table:
@@ -19,10 +20,10 @@ def table_of(results: Results) -> Table:
     rows = results.rows[0]
     n = results.interpreters
     table = Table(title=_title(results), caption=_caption(results), title_justify="left")
-    for name in ("strategy", "threads", "calls/s", "over the first", "p50", "p90", "p99"):
-        table.add_column(name, justify="left" if name == "strategy" else "right")
-    for name in ("memory MB", "ready s"):
-        table.add_column(name, justify="right")
+    table.add_column("strategy", no_wrap=True)
+    names = ("threads", "calls", "calls/s", "over the first", "p50", "p90", "p99", "MiB", "ready s")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     first = next((s.name for s in results.strategies if s.points), "")
     base = (first, 1 if first == "interpreter" else n)
     for strategy in results.strategies:
@@ -36,6 +37,7 @@ def table_of(results: Results) -> Table:
             table.add_row(
                 strategy.title,
                 str(threads),
+                str(point.calls),
                 f"{rate / rows:.4g}",
                 _ratio(ratios),
                 *(f"{value:.3g}" for value in (point.p50_ms, point.p90_ms, point.p99_ms)),
@@ -47,23 +49,29 @@ def table_of(results: Results) -> Table:
 def lines_below(results: Results) -> list[str]:
     """Why strategies are not in the table, and what packaging warned of."""
     reasons = [
-        f"{strategy.title}: not measured: {strategy.unavailable[:_SHOWN_OF_REASON]}"
+        f"{strategy.title}: not measured: {_shortened(strategy.unavailable)}"
         for strategy in results.strategies
         if strategy.unavailable
     ]
-    return reasons + [f"Note: {note[:_SHOWN_OF_REASON]}" for note in results.notes]
+    return reasons + [f"Note: {_shortened(note)}" for note in results.notes]
+
+
+def _shortened(text: str) -> str:
+    """What a process said last, and an exception's type, are what helps."""
+    if len(text) <= _SHOWN_BEGIN + _SHOWN_END:
+        return text
+    return f"{text[:_SHOWN_BEGIN]} ... {text[-_SHOWN_END:]}"
 
 
 def _title(results: Results) -> str:
-    return (
-        f"{results.model}, {results.over}, n = {results.interpreters}, 1 torch thread in each call"
-    )
+    rows = results.rows[0]
+    return f"{results.model}, {results.over}, n = {results.interpreters}, rows in a call: {rows}"
 
 
 def _caption(results: Results) -> str:
     return (
-        f"Medians of {results.rounds} rounds of {results.seconds:g} s in turns; milliseconds; "
-        "memory is proportional set size"
+        f"calls/s: median of {results.rounds} rounds of {results.seconds:g} s in turns, ratios "
+        "within rounds; p50, p90, p99 of all calls, in ms; memory (MiB) and ready of one start"
     )
 
 

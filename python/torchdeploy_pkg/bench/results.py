@@ -51,16 +51,22 @@ class StrategyResults:
 
     Attributes:
         unavailable: Why it could not be measured; "" if it was.
-        differs: Whether that is because it answers otherwise than plain Python.
+        failed: Whether it should have been: it ended, hung, or answered otherwise than plain
+            Python. Else its engine does not take the model.
         starts: In order of replicas.
     """
 
     name: str
     title: str
     unavailable: str = ""
-    differs: bool = False
+    failed: bool = False
     starts: list[Start] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
+
+    def fail(self, reason: str) -> None:
+        """It should have been measured, and cannot be."""
+        self.unavailable = reason
+        self.failed = True
 
     def point(self, threads: int, rows: int) -> Point | None:
         """The point, if it was measured."""
@@ -76,7 +82,7 @@ class Results:
         model: Name of the model.
         over: "in-process" or "grpc".
         interpreters: The n of "n interpreters".
-        rows: Of a call; one number for a model whose requests cannot be joined.
+        rows: Of a call, ascending; [1] for a model whose requests cannot be joined.
         machine: What it ran on, by name.
         notes: What packaging for other engines warned of.
     """

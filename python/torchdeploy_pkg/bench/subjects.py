@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Barrier
 from typing import TYPE_CHECKING, Protocol
 
 from torchdeploy_pkg.archive import inspect_archive
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT_S = 1800.0  # torch.compile takes minutes.
 _MODEL = "model"
+_ROUNDS_OF_CALLS = 4
+_BARRIER_TIMEOUT_S = 600.0  # When a call of another thread has failed, or takes so long.
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class InProcess:
             import torch  # noqa: F401 - numpy has no bfloat16, so its outputs must be torch's.
         self.process_id = os.getpid()
         self._plan = plan
+        _compile_anew(plan)
         self._manager = InterpreterManager(
             plan.replicas, intra_op_threads=plan.intra_op_threads, on_demand=True
         )
@@ -142,6 +146,7 @@ class Served:
     def __init__(self, plan: Plan) -> None:
         from torchdeploy_pkg.server_process import Server
 
+        _compile_anew(plan)
         models = plan.folder / "models"
         version = models / _MODEL / "1"
         version.mkdir(parents=True)
@@ -165,7 +170,7 @@ class Served:
         return _asking(self.url, inputs)
 
     def call_each(self, inputs: Values) -> list[Values]:
-        """Some calls at once: the server has no way to ask one replica."""
+        """Some calls at once: the server has no way to ask one replica, but has warmed up each."""
         return _at_once(self, inputs, self._replicas)
 
     def close(self) -> None:
@@ -192,6 +197,11 @@ class Asked:
         """Nothing is held."""
 
 
+def _compile_anew(plan: Plan) -> None:
+    """Let torch.compile find nothing that it has compiled before."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(plan.folder / "inductor")
+
+
 def _asking(url: str, inputs: Values) -> Callable[[], Values]:
     from torchdeploy_pkg.client import Client
 
@@ -210,10 +220,19 @@ def as_torch(inputs: Values) -> Values:
 
 
 def _at_once(subject: Subject, inputs: Values, replicas: int) -> list[Values]:
-    """As many calls at once as there are replicas, twice."""
+    """As many calls at once as there are replicas, some times."""
+    callers = [subject.caller(inputs) for _ in range(replicas)]
+    together = Barrier(replicas)
+
+    def call_together(call: Callable[[], Values]) -> list[Values]:
+        answers = []
+        for _ in range(_ROUNDS_OF_CALLS):
+            together.wait(_BARRIER_TIMEOUT_S)
+            answers.append(call())
+        return answers
+
     with ThreadPoolExecutor(replicas) as threads:
-        callers = [subject.caller(inputs) for _ in range(2 * replicas)]
-        return list(threads.map(lambda call: call(), callers))
+        return [answer for answers in threads.map(call_together, callers) for answer in answers]
 
 
 def manifest_of(archive: Path) -> Manifest:

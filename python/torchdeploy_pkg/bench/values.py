@@ -8,7 +8,9 @@ import numpy as np
 
 Values = dict[str, Any]  # By name: numpy arrays, torch tensors (bfloat16), lists of bytes.
 
-TOLERANCE = 1e-3  # Absolute, and relative to the largest value of an output.
+_TOLERANCE = 1e-3  # Or four units of the last place, of a dtype that is less precise.
+_FLOOR = 1e-6  # Rounding of outputs that are nearly nothing.
+_PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
 def rows_of(value: Any, rows: int) -> Any:
@@ -32,20 +34,32 @@ def difference(expected: Values, found: Values) -> str:
     if expected.keys() != found.keys():
         return f"it gives {', '.join(found) or 'nothing'}; expected {', '.join(expected)}"
     for name, value in expected.items():
-        one, other = _array(value), _array(found[name])
-        if one.shape != other.shape:
-            return f"{name!r} has shape {list(other.shape)}; expected {list(one.shape)}"
-        if one.dtype.kind in "fc" and other.dtype.kind in "fc":
-            largest = np.abs(one).max(initial=0.0, where=np.isfinite(one))
-            limit = TOLERANCE * max(1.0, float(largest))
-            if not np.allclose(one, other, rtol=0.0, atol=limit, equal_nan=True):
-                return f"{name!r} differs by more than {limit:.1g}"
-        elif not np.array_equal(one, other):
-            return f"{name!r} has other values"
+        reason = _difference(value, found[name])
+        if reason:
+            return f"{name!r} {reason}"
     return ""
 
 
+def _difference(value: Any, other: Any) -> str:
+    expected, found = _array(value), _array(other)
+    if expected.shape != found.shape:
+        return f"has shape {list(found.shape)}; expected {list(expected.shape)}"
+    if expected.dtype.kind in "OSU":
+        return "" if np.array_equal(expected, found) else "has other values"
+    if expected.dtype != found.dtype:
+        return f"is {found.dtype}; expected {expected.dtype}"
+    if expected.dtype.kind not in "fc":
+        return "" if np.array_equal(expected, found) else "has other values"
+    precision = _PRECISIONS.get(str(value.dtype).removeprefix("torch."), 0.0)
+    largest = float(np.abs(expected).max(initial=0.0, where=np.isfinite(expected)))
+    limit = max(_TOLERANCE, 4 * precision) * largest + _FLOOR
+    if np.allclose(expected, found, rtol=0.0, atol=limit, equal_nan=True):
+        return ""
+    return f"differs by more than {limit:.2g}"
+
+
 def _array(value: Any) -> np.ndarray:
+    """As numpy has it; bfloat16, which it has not, as float32."""
     if hasattr(value, "detach"):
         tensor = value.detach().cpu()
         return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from torchdeploy_pkg.bench.values import difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torchdeploy_pkg.bench.subjects import Subject
     from torchdeploy_pkg.bench.values import Values
@@ -24,11 +25,22 @@ class Turn:
 
     Attributes:
         latencies_s: Seconds of each call.
-        elapsed_s: From the begin of the turn to the end of its last call.
+        begin_s: When the first call began, by :func:`now_s`.
+        end_s: When the last one ended.
     """
 
     latencies_s: np.ndarray
-    elapsed_s: float
+    begin_s: float
+    end_s: float
+
+    @classmethod
+    def together(cls, turns: Sequence[Turn]) -> Turn:
+        """What several did side by side."""
+        return cls(
+            np.concatenate([turn.latencies_s for turn in turns]),
+            min(turn.begin_s for turn in turns),
+            max(turn.end_s for turn in turns),
+        )
 
 
 class Worker:
@@ -37,6 +49,7 @@ class Worker:
     def __init__(self, kind: Callable[[Any], Subject], argument: Any) -> None:
         self._subject = kind(argument)
         self._callers: list[Callable[[], Values]] = []
+        self._threads: ThreadPoolExecutor | None = None
 
     def place(self) -> tuple[int, str]:
         """Process that has the model in its memory, and URL of the server, if it is one."""
@@ -48,27 +61,38 @@ class Worker:
         return next(filter(None, (difference(expected, answer) for answer in answers)), "")
 
     def prepare(self, inputs: Values, threads: int) -> None:
-        """Make a caller for each thread, and let it call once: it connects, caches are warm."""
+        """Make threads with a caller each, and let it call once: it connects, caches are warm."""
+        self._end_threads()
         self._callers = [self._subject.caller(inputs) for _ in range(threads)]
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda call: call(), self._callers))
+        self._threads = ThreadPoolExecutor(threads)
+        together = Barrier(threads)
+
+        def call_first(call: Callable[[], Values]) -> None:
+            together.wait()  # So that each is on a thread of its own.
+            call()
+
+        list(self._threads.map(call_first, self._callers))
 
     def run(self, begin_at_s: float, seconds: float) -> Turn:
         """Let each caller call again and again until the time is over, and wait for every call.
 
         Args:
             begin_at_s: When they begin, by :func:`now_s`.
-            seconds: For how long they begin calls.
+            seconds: For how long they begin calls; each makes one at least.
         """
-        with ThreadPoolExecutor(len(self._callers)) as pool:
-            latencies_s = list(
-                pool.map(lambda call: _call_until(call, begin_at_s, seconds), self._callers)
-            )
-        return Turn(np.concatenate(latencies_s), now_s() - begin_at_s)
+        assert self._threads is not None
+        return Turn.together(
+            list(self._threads.map(lambda call: _turn(call, begin_at_s, seconds), self._callers))
+        )
 
     def close(self) -> None:
         """End the subject."""
+        self._end_threads()
         self._subject.close()
+
+    def _end_threads(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
 
 
 def now_s() -> float:
@@ -76,13 +100,13 @@ def now_s() -> float:
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
-def _call_until(call: Callable[[], Values], begin_at_s: float, seconds: float) -> np.ndarray:
+def _turn(call: Callable[[], Values], begin_at_s: float, seconds: float) -> Turn:
     time.sleep(max(0.0, begin_at_s - now_s()))
-    latencies_s = []
-    begin_s = now_s()
-    while begin_s < begin_at_s + seconds:
+    latencies_s: list[float] = []
+    first_s = begin_s = now_s()
+    while not latencies_s or begin_s < first_s + seconds:
         call()
         end_s = now_s()
         latencies_s.append(end_s - begin_s)
         begin_s = end_s
-    return np.array(latencies_s)
+    return Turn(np.array(latencies_s), first_s, begin_s)
