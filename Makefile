@@ -11,7 +11,7 @@ JOBS ?= 2
 SOURCES := $(shell find CMakeLists.txt cmake examples interpreter_lib runtime server python tests/cpp tests/fakes \
 	tests/CMakeLists.txt benchmarks/CMakeLists.txt $(wildcard benchmarks/*.cc) pyproject.toml -type f -not -path '*/__pycache__/*' -not -path '*/.mypy_cache/*')
 
-.PHONY: help demo test lint bench bench-zoo soak soak-server fuzz clean test-cpp test-python test-soak test-sanitizers test-fuzz
+.PHONY: help demo test lint bench bench-zoo bench-peers soak soak-server fuzz clean test-cpp test-python test-soak test-sanitizers test-fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -63,6 +63,10 @@ bench: $(VENV)/.installed ## Measure memory, starts, calls, weights and throughp
 
 bench-zoo: $(VENV)/.installed ## Run torchdeploy bench on every model of the zoo (docs/bench.md).
 	python benchmarks/bench_zoo.py
+
+bench-peers: $(VENV)/.installed ## Compare with other servers, each in an environment of its own; QUICK=1 tries it.
+	scripts/install_debian_packages.sh benchmarks/peers/debian-packages.txt
+	python benchmarks/peers/run.py $(if $(QUICK),--quick)
 
 MINUTES ?= 30
 soak: soak-server ## Work the server, then the runtime, for MINUTES (30) each: what is lost, what leaks?
