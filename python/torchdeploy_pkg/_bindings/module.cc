@@ -139,19 +139,20 @@ class NativePackage {
   Package package_;
 };
 
+// Source: InterpreterManager's __init__ in _native.pyi.
+Options OptionsOf(const py::kwargs& options) {
+  return {.interpreters = options["interpreters"].cast<int>(),
+          .intra_op_threads = options["intra_op_threads"].cast<int>(),
+          .pin_cores = options["pin_cores"].cast<bool>(),
+          .python = options["python"].cast<std::filesystem::path>().string(),
+          .cache_folder = options["cache"].cast<std::filesystem::path>().string(),
+          .on_demand = options["on_demand"].cast<bool>()};
+}
+
 class NativeManager {
  public:
-  NativeManager(const py::object& host, int interpreters, int intra_op_threads, bool pin_cores,
-                bool on_demand, const std::filesystem::path& python,
-                const std::filesystem::path& cache)
-      : host_(host),
-        manager_(ValueOrRaise(host_, CreateWithoutGil({.interpreters = interpreters,
-                                                       .intra_op_threads = intra_op_threads,
-                                                       .pin_cores = pin_cores,
-                                                       .python = python.string(),
-                                                       .cache_folder = cache.string(),
-                                                       .on_demand = on_demand,
-                                                       .engine_library = {}}))) {}
+  NativeManager(const py::object& host, const py::kwargs& options)
+      : host_(host), manager_(ValueOrRaise(host_, CreateWithoutGil(OptionsOf(options)))) {}
 
   [[nodiscard]] size_t size() const { return manager_.manager().size(); }
 
@@ -314,11 +315,7 @@ PYBIND11_MODULE(_native, module) {
       .def("acquire_session", &NativePackage::Acquire, inside);
 
   py::class_<NativeManager>(module, "InterpreterManager")
-      .def(py::init<const py::object&, int, int, bool, bool, const std::filesystem::path&,
-                    const std::filesystem::path&>(),
-           inside, py::arg("host"), py::kw_only(), py::arg("interpreters"),
-           py::arg("intra_op_threads"), py::arg("pin_cores"), py::arg("on_demand"),
-           py::arg("python"), py::arg("cache"))
+      .def(py::init<const py::object&, const py::kwargs&>(), inside, py::arg("host"))
       .def("__len__", &NativeManager::size)
       .def("load_package", &NativeManager::LoadPackage, inside, py::arg("path"), py::pos_only())
       .def("load_bytes", &NativeManager::LoadBytes, inside, py::arg("archive"), py::arg("name"),
